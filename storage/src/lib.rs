@@ -1,0 +1,1 @@
+//! chautari-storage
