@@ -7,4 +7,8 @@ extern crate std;
 pub mod types;
 
 #[cfg(feature = "std")]
+pub mod clock;
+#[cfg(feature = "std")]
 pub mod control;
+#[cfg(feature = "std")]
+pub mod crash;

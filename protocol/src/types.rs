@@ -128,9 +128,7 @@ impl FromStr for BankSerial {
     type Err = ParseTypeError;
 
     fn from_str(text: &str) -> Result<Self, ParseTypeError> {
-        parse_hex(text.as_bytes())
-            .map(Self)
-            .ok_or(ParseTypeError("power bank serial"))
+        parse_hex(text.as_bytes()).map(Self).ok_or(ParseTypeError("power bank serial"))
     }
 }
 
@@ -146,9 +144,7 @@ impl Epoch {
         if key_gen >> 15 != 0 || boot_no >> 24 != 0 || conn_no >> 24 != 0 {
             return None;
         }
-        Some(Self(
-            (key_gen as u64) << 48 | (boot_no as u64) << 24 | conn_no as u64,
-        ))
+        Some(Self((key_gen as u64) << 48 | (boot_no as u64) << 24 | conn_no as u64))
     }
 
     /// The key generation in it.
@@ -183,9 +179,7 @@ impl FromStr for Epoch {
     type Err = ParseTypeError;
 
     fn from_str(text: &str) -> Result<Self, ParseTypeError> {
-        parse_hex(text.as_bytes())
-            .map(|bytes| Self(u64::from_be_bytes(bytes)))
-            .ok_or(ParseTypeError("epoch"))
+        parse_hex(text.as_bytes()).map(|bytes| Self(u64::from_be_bytes(bytes))).ok_or(ParseTypeError("epoch"))
     }
 }
 
@@ -211,11 +205,7 @@ impl FromStr for EventNo {
 
     fn from_str(text: &str) -> Result<Self, ParseTypeError> {
         let number = text.parse().map_err(|_| ParseTypeError("event number"))?;
-        if number > Self::MAX.0 {
-            Err(ParseTypeError("event number"))
-        } else {
-            Ok(Self(number))
-        }
+        if number > Self::MAX.0 { Err(ParseTypeError("event number")) } else { Ok(Self(number)) }
     }
 }
 
