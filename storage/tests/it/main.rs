@@ -1,0 +1,3 @@
+//! The checks of the telemetry store, in one binary.
+
+mod model;
