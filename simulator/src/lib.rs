@@ -1,1 +1,4 @@
-//! chautari-simulator
+//! Stations and riders that behave like real ones: for the demo, tests, load and benches.
+
+pub mod bank;
+pub mod cabinet;

@@ -1,0 +1,3 @@
+//! End-to-end stories over real sockets, crash runs, and the rules of the house.
+
+mod tidy;
