@@ -2,3 +2,5 @@
 
 pub mod bank;
 pub mod cabinet;
+pub mod rest;
+pub mod riders;
