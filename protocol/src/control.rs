@@ -19,6 +19,8 @@
 //! `instance_id` of the process that gave it, and "unsent" is believed only from the
 //! instance that the command was offered to.
 
+pub use crate::time::TimeQuality;
+
 use crate::types::{BankSerial, CommandId, Epoch, EventNo, SlotNumber, StationId};
 use serde::{Deserialize, Serialize};
 
@@ -145,18 +147,6 @@ pub enum WithdrawOutcome {
     Unknown,
 }
 
-/// How a station's clock relates to the time of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TimeQuality {
-    /// Mapped by the anchor of the boot.
-    Anchored,
-    /// The boot was never anchored: the time of arrival stands in.
-    Arrival,
-    /// Anchored, but outside of what is plausible.
-    Doubtful,
-}
-
 /// One item of the ordered uplink.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -241,6 +231,13 @@ pub enum EventBody {
     },
     /// The whole slot table: physical truth.
     Inventory(Inventory),
+    /// A kind of a newer station: kept and acknowledged, nothing follows from it.
+    Other {
+        /// The wire's kind.
+        code: u8,
+        /// Its body as it was sent.
+        body: Vec<u8>,
+    },
 }
 
 /// What the journal of a station says of a command.
