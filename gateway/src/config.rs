@@ -1,0 +1,132 @@
+//! The `[gateway]` section of the configuration.
+
+use serde::Deserialize;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// All settings of the gateway. Every field has a default; unknown keys are refused.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where stations connect.
+    pub listen: SocketAddr,
+    /// Where the backend reaches the control server.
+    pub control_listen: SocketAddr,
+    /// The backend's internal server, without a path.
+    pub backend_url: String,
+    /// Threads that drive station sockets, each with a runtime of its own.
+    pub workers: usize,
+    /// Station sockets that may be open at once.
+    pub connections_max: usize,
+    /// Sockets among them that may be before their login.
+    pub handshakes_max: usize,
+    /// The silence after which a station sends a heartbeat, 30–900 s.
+    pub keepalive_s: u16,
+    /// The largest payload that a station may send after its login.
+    pub frame_bytes_max: u16,
+    /// Bytes that may wait for one slow socket before it is closed.
+    pub write_backlog_bytes_max: usize,
+    /// Uplink items that may wait for the backend.
+    pub uplink_items_max: usize,
+    /// Bytes of telemetry that may wait for the store.
+    pub telemetry_bytes_max: usize,
+    /// The most bytes of telemetry in one append.
+    pub telemetry_append_bytes_max: usize,
+    /// Time-outs before and during the login.
+    pub handshake: HandshakeSettings,
+    /// How many logins are let in.
+    pub admission: AdmissionSettings,
+    /// How the gateway empties itself.
+    pub drain: DrainSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 7420),
+            control_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7421),
+            backend_url: "http://127.0.0.1:8081".to_owned(),
+            workers: 1,
+            connections_max: 18_000,
+            handshakes_max: 8_000,
+            keepalive_s: 60,
+            frame_bytes_max: 2_048,
+            write_backlog_bytes_max: 64 * 1_024,
+            uplink_items_max: 16_384,
+            telemetry_bytes_max: 32 * 1_024 * 1_024,
+            telemetry_append_bytes_max: 1_024 * 1_024,
+            handshake: HandshakeSettings::default(),
+            admission: AdmissionSettings::default(),
+            drain: DrainSettings::default(),
+        }
+    }
+}
+
+/// Deadlines of a socket that has not proven who it is, and of half frames.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HandshakeSettings {
+    /// The first byte must come within this time.
+    pub first_byte_ms: u64,
+    /// A frame that has begun must be whole within this time, at any point of the session.
+    pub whole_frame_ms: u64,
+    /// Login must be complete within this time.
+    pub total_ms: u64,
+}
+
+impl Default for HandshakeSettings {
+    fn default() -> Self {
+        Self { first_byte_ms: 5_000, whole_frame_ms: 15_000, total_ms: 20_000 }
+    }
+}
+
+/// Token buckets of logins. A refused station is told when to come back.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdmissionSettings {
+    /// Logins per second over the whole listener.
+    pub logins_per_s: u32,
+    /// Logins that may come at once after a quiet time.
+    pub burst: u32,
+    /// Logins per second from one carrier block (IPv4 /16, IPv6 /32).
+    pub block_logins_per_s: u32,
+    /// Logins that may come at once from one carrier block.
+    pub block_burst: u32,
+    /// The shortest time after which a refused station comes back.
+    pub retry_min_ms: u32,
+    /// A pending or refused station asks again after this time.
+    pub pending_retry_ms: u32,
+    /// Told at login: the time over which the fleet spreads when this gateway dies.
+    pub reconnect_spread_ms: u32,
+}
+
+impl Default for AdmissionSettings {
+    fn default() -> Self {
+        Self {
+            logins_per_s: 2_000,
+            burst: 4_000,
+            block_logins_per_s: 1_500,
+            block_burst: 3_000,
+            retry_min_ms: 1_000,
+            pending_retry_ms: 60_000,
+            reconnect_spread_ms: 5_000,
+        }
+    }
+}
+
+/// The graceful stop.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DrainSettings {
+    /// Sessions that are sent away per second.
+    pub sessions_per_s: u32,
+    /// Open commands may finish within this time; then sessions close all the same.
+    pub deadline_ms: u64,
+    /// The uplink and the telemetry queue may empty within this time after the last session.
+    pub flush_ms: u64,
+}
+
+impl Default for DrainSettings {
+    fn default() -> Self {
+        Self { sessions_per_s: 1_000, deadline_ms: 25_000, flush_ms: 10_000 }
+    }
+}

@@ -1,0 +1,63 @@
+//! Every bound of the gateway that is not a setting, in one place.
+
+/// Commands that one station may have open at once: one that moves and four that wait at the
+/// station, and as many again for queries and staff.
+pub const COMMANDS_OPEN_PER_STATION_MAX: usize = 8;
+/// Commands that the table remembers; beyond it new offers are answered 503.
+pub const COMMANDS_KEPT_MAX: usize = 200_000;
+/// The longest life that a command may ask for.
+pub const COMMAND_LIFE_MAX_MS: u64 = 3_600_000;
+/// How long a finished command is remembered after it ended and after it expired.
+pub const COMMAND_RETENTION_MS: u64 = 600_000;
+/// How long a command without an answer is remembered after it expired: only the station
+/// knows of it, so "unknown" must not be answered while the backend may still ask.
+pub const COMMAND_UNANSWERED_RETENTION_MS: u64 = 3_600_000;
+/// After its expiry plus this, an unanswered command no longer counts as open.
+pub const COMMAND_OPEN_GRACE_MS: u64 = 30_000;
+/// How often the table looks for commands that expired in the queue.
+pub const COMMAND_SWEEP_MS: u64 = 250;
+
+/// The largest body of a control request.
+pub const CONTROL_BODY_BYTES_MAX: usize = 64 * 1_024;
+/// The longest wait of `GET /control/v1/commands/{cmd_id}?wait_ms=`.
+pub const CONTROL_WAIT_MAX_MS: u64 = 25_000;
+/// Queries that one briefing may carry.
+pub const BRIEFING_QUERIES_MAX: usize = 64;
+
+/// Changes that a presence follower may lag behind before it gets a new snapshot.
+pub const PRESENCE_LAG_MAX: usize = 4_096;
+/// Stations per chunk of a presence snapshot.
+pub const PRESENCE_CHUNK_STATIONS: usize = 256;
+/// A follower hears at least one line in this time.
+pub const PRESENCE_TICK_MS: u64 = 5_000;
+
+/// Locks over which the registry spreads its stations.
+pub const REGISTRY_SHARDS: usize = 64;
+
+/// Carrier blocks that have a login bucket of their own.
+pub const ADMISSION_BLOCKS_MAX: usize = 16_384;
+
+/// Sessions that are announced to the backend at the same time.
+pub const ANNOUNCEMENTS_AT_ONCE: usize = 8;
+/// The longest time that the backend may take for an answer.
+pub const BACKEND_CALL_MS: u64 = 10_000;
+/// The first pause after a failed call to the backend.
+pub const BACKEND_BACKOFF_MIN_MS: u64 = 100;
+/// The longest pause between two calls to a backend that is away.
+pub const BACKEND_BACKOFF_MAX_MS: u64 = 5_000;
+/// The long poll of the roster.
+pub const ROSTER_WAIT_MS: u64 = 20_000;
+
+/// Bytes that one worker reads from one socket at a time.
+pub const READ_SCRATCH_BYTES: usize = 64 * 1_024;
+/// Reads from one socket before another connection of the worker gets its turn.
+pub const READS_PER_TURN: usize = 4;
+/// Accepted sockets that wait for a worker.
+pub const HANDOVER_SOCKETS_MAX: usize = 1_024;
+
+/// How often a connection offers events or samples again that found their queue full.
+pub const LANE_RETRY_MS: u64 = 100;
+/// Events that wait for their copy in the history; beyond it copies are dropped and counted.
+pub const EVENT_COPIES_MAX: usize = 8_192;
+/// Events in one append to the history.
+pub const EVENT_COPIES_PER_APPEND: usize = 1_024;

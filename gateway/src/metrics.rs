@@ -1,0 +1,208 @@
+//! What the gateway counts. Labels come from closed sets; keys and payloads never appear.
+
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
+use protocol::control::{ItemResult, UnsentReason};
+use storage::StoreError;
+
+/// Tells the recorder what each number means. Call it once, after the recorder is installed.
+pub fn describe() {
+    describe_gauge!("chautari_gateway_connections", "Station sockets open now, before and after login");
+    describe_gauge!("chautari_gateway_sessions", "Stations that are logged in now");
+    describe_counter!("chautari_gateway_logins_total", "Sessions that were opened");
+    describe_counter!(
+        "chautari_gateway_takeovers_total",
+        "Sessions that replaced an older one of the same station"
+    );
+    describe_counter!("chautari_gateway_refusals_total", "Logins that were refused, by reason");
+    describe_counter!("chautari_gateway_closes_total", "Sockets that were closed, by reason");
+    describe_counter!("chautari_gateway_frames_total", "Frames, by direction and type");
+    describe_counter!("chautari_gateway_bytes_total", "Bytes on station sockets, by direction");
+    describe_counter!("chautari_gateway_commands_total", "Commands that reached a state");
+    describe_gauge!("chautari_gateway_commands_kept", "Commands that the table remembers");
+    describe_histogram!(
+        "chautari_gateway_command_receipt_seconds",
+        "From the write of a command to the station's receipt"
+    );
+    describe_histogram!(
+        "chautari_gateway_command_round_trip_seconds",
+        "From the write of a command to the station's verdict, motor included"
+    );
+    describe_gauge!("chautari_gateway_uplink_items", "Events and reports that wait for the backend");
+    describe_histogram!("chautari_gateway_uplink_batch_items", "Items in one post to the backend");
+    describe_histogram!("chautari_gateway_uplink_post_seconds", "From post to answer of the backend");
+    describe_counter!(
+        "chautari_gateway_uplink_failures_total",
+        "Posts to the backend that will be tried again"
+    );
+    describe_counter!("chautari_gateway_uplink_results_total", "Items stored by the backend, by result");
+    describe_counter!(
+        "chautari_gateway_reports_dropped_total",
+        "Command reports dropped because the uplink was full"
+    );
+    describe_gauge!("chautari_gateway_telemetry_bytes", "Bytes of telemetry that wait for the store");
+    describe_histogram!("chautari_gateway_telemetry_append_batches", "Batches in one append to the store");
+    describe_histogram!("chautari_gateway_telemetry_append_seconds", "From append to durable");
+    describe_counter!("chautari_gateway_telemetry_failures_total", "Appends that will be tried again");
+    describe_counter!(
+        "chautari_gateway_event_copies_dropped_total",
+        "Events whose copy for the history was dropped"
+    );
+    describe_gauge!("chautari_gateway_roster_version", "Version of the roster that admission follows");
+    describe_counter!("chautari_gateway_roster_failures_total", "Roster calls that failed");
+    describe_counter!(
+        "chautari_gateway_announcement_failures_total",
+        "Session announcements that will be tried again"
+    );
+}
+
+/// Commands by state, and how long they took.
+pub(crate) struct CommandMetrics {
+    queued: Counter,
+    sent: Counter,
+    received: Counter,
+    answered: Counter,
+    receipt_seconds: Histogram,
+    round_trip_seconds: Histogram,
+    kept: Gauge,
+}
+
+impl CommandMetrics {
+    pub(crate) fn new() -> Self {
+        let state = |state: &'static str| counter!("chautari_gateway_commands_total", "state" => state);
+        Self {
+            queued: state("queued"),
+            sent: state("sent"),
+            received: state("received"),
+            answered: state("answered"),
+            receipt_seconds: histogram!("chautari_gateway_command_receipt_seconds"),
+            round_trip_seconds: histogram!("chautari_gateway_command_round_trip_seconds"),
+            kept: gauge!("chautari_gateway_commands_kept"),
+        }
+    }
+
+    pub(crate) fn queued(&self) {
+        self.queued.increment(1);
+    }
+
+    pub(crate) fn sent(&self) {
+        self.sent.increment(1);
+    }
+
+    pub(crate) fn received(&self, after_ms: u64) {
+        self.received.increment(1);
+        self.receipt_seconds.record(seconds(after_ms));
+    }
+
+    pub(crate) fn answered(&self, after_ms: u64) {
+        self.answered.increment(1);
+        self.round_trip_seconds.record(seconds(after_ms));
+    }
+
+    pub(crate) fn unsent(&self, reason: UnsentReason) {
+        let state = match reason {
+            UnsentReason::NoSession => "unsent_no_session",
+            UnsentReason::ClockSkew => "unsent_clock_skew",
+            UnsentReason::Expired => "unsent_expired",
+            UnsentReason::Withdrawn => "unsent_withdrawn",
+            UnsentReason::Busy => "unsent_busy",
+            UnsentReason::Draining => "unsent_draining",
+        };
+        counter!("chautari_gateway_commands_total", "state" => state).increment(1);
+    }
+
+    pub(crate) fn kept(&self, commands: usize) {
+        self.kept.set(commands as f64);
+    }
+}
+
+/// Milliseconds as the seconds that histograms carry.
+pub(crate) fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1_000.0
+}
+
+/// The uplink to the backend.
+pub(crate) struct UplinkMetrics {
+    waiting: Gauge,
+    batch_items: Histogram,
+    post_seconds: Histogram,
+    failures: Counter,
+    reports_dropped: Counter,
+    stored: Counter,
+    duplicate: Counter,
+    parked: Counter,
+}
+
+impl UplinkMetrics {
+    pub(crate) fn new() -> Self {
+        let result =
+            |result: &'static str| counter!("chautari_gateway_uplink_results_total", "result" => result);
+        Self {
+            waiting: gauge!("chautari_gateway_uplink_items"),
+            batch_items: histogram!("chautari_gateway_uplink_batch_items"),
+            post_seconds: histogram!("chautari_gateway_uplink_post_seconds"),
+            failures: counter!("chautari_gateway_uplink_failures_total"),
+            reports_dropped: counter!("chautari_gateway_reports_dropped_total"),
+            stored: result("stored"),
+            duplicate: result("duplicate"),
+            parked: result("parked"),
+        }
+    }
+
+    pub(crate) fn waiting(&self, items: usize) {
+        self.waiting.set(items as f64);
+    }
+
+    pub(crate) fn posted(&self, items: usize, after_ms: u64) {
+        self.batch_items.record(items as f64);
+        self.post_seconds.record(seconds(after_ms));
+    }
+
+    pub(crate) fn failed(&self) {
+        self.failures.increment(1);
+    }
+
+    pub(crate) fn report_dropped(&self) {
+        self.reports_dropped.increment(1);
+    }
+
+    pub(crate) fn result(&self, result: ItemResult) {
+        match result {
+            ItemResult::Stored => self.stored.increment(1),
+            ItemResult::Duplicate => self.duplicate.increment(1),
+            ItemResult::Parked => self.parked.increment(1),
+        }
+    }
+}
+
+/// The lane to the store.
+pub(crate) struct TelemetryMetrics {
+    waiting_bytes: Gauge,
+    append_batches: Histogram,
+    append_seconds: Histogram,
+}
+
+impl TelemetryMetrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            waiting_bytes: gauge!("chautari_gateway_telemetry_bytes"),
+            append_batches: histogram!("chautari_gateway_telemetry_append_batches"),
+            append_seconds: histogram!("chautari_gateway_telemetry_append_seconds"),
+        }
+    }
+
+    pub(crate) fn waiting(&self, bytes: usize) {
+        self.waiting_bytes.set(bytes as f64);
+    }
+
+    pub(crate) fn appended(&self, batches: usize, after_ms: u64) {
+        self.append_batches.record(batches as f64);
+        self.append_seconds.record(seconds(after_ms));
+    }
+
+    pub(crate) fn failed(&self, error: StoreError) {
+        counter!("chautari_gateway_telemetry_failures_total", "error" => error.label()).increment(1);
+    }
+}

@@ -1,0 +1,389 @@
+//! Which session speaks for which station: the highest epoch wins, in any order of arrival.
+
+use crate::commands::Tracked;
+use crate::limits;
+use crate::presence::PresenceHub;
+use futures::task::AtomicWaker;
+use protocol::control::StationPresence;
+use protocol::types::{CommandId, Epoch, EventNo, StationId};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+/// All stations that have logged in at this gateway since it started.
+///
+/// A station's last accepted epoch outlives its session, so an older one is refused even
+/// after the newer one has gone. The presence stream is told under the same lock that
+/// changes the entry, so its lines have the order of the changes.
+pub struct Registry {
+    shards: Vec<Mutex<HashMap<StationId, Record>>>,
+    hasher: RandomState,
+    presence: Arc<PresenceHub>,
+    sessions: AtomicUsize,
+}
+
+struct Record {
+    last_epoch: Epoch,
+    session: Option<Arc<SessionHandle>>,
+}
+
+/// A session that is not newer than the last one that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StaleEpoch {
+    /// The last accepted epoch of the station.
+    pub last: Epoch,
+}
+
+impl Registry {
+    /// An empty registry that tells `presence` of every change.
+    pub fn new(presence: Arc<PresenceHub>) -> Self {
+        Self {
+            shards: (0..limits::REGISTRY_SHARDS).map(|_| Mutex::new(HashMap::new())).collect(),
+            hasher: RandomState::new(),
+            presence,
+            sessions: AtomicUsize::new(0),
+        }
+    }
+
+    /// Makes `session` the route of its station. Call it after PROOF, never before.
+    ///
+    /// Answers the session that it replaces, which the caller closes.
+    pub fn accept(&self, session: &Arc<SessionHandle>) -> Result<Option<Arc<SessionHandle>>, StaleEpoch> {
+        let mut shard = self.shard(&session.station_id);
+        let record =
+            shard.entry(session.station_id).or_insert(Record { last_epoch: Epoch::default(), session: None });
+        if record.last_epoch != Epoch::default() && session.epoch <= record.last_epoch {
+            return Err(StaleEpoch { last: record.last_epoch });
+        }
+        record.last_epoch = session.epoch;
+        let replaced = record.session.replace(session.clone());
+        if replaced.is_none() {
+            self.sessions.fetch_add(1, Ordering::Relaxed);
+        }
+        self.presence.station(session.presence());
+        Ok(replaced)
+    }
+
+    /// Removes this very session; a newer one of the same station stays.
+    pub fn remove(&self, session: &SessionHandle, reason: &'static str, at_ms: u64) -> bool {
+        let mut shard = self.shard(&session.station_id);
+        let Some(record) = shard.get_mut(&session.station_id) else { return false };
+        if record.session.as_ref().is_none_or(|current| current.epoch != session.epoch) {
+            return false;
+        }
+        record.session = None;
+        self.sessions.fetch_sub(1, Ordering::Relaxed);
+        self.presence.gone(session.station_id, session.epoch, reason, at_ms);
+        true
+    }
+
+    /// The session that speaks for a station now.
+    pub fn route(&self, station_id: &StationId) -> Option<Arc<SessionHandle>> {
+        self.shard(station_id).get(station_id)?.session.clone()
+    }
+
+    /// Tells followers that something about this session changed, if it is still the route.
+    pub fn announce_change(&self, session: &SessionHandle) {
+        let shard = self.shard(&session.station_id);
+        let current = shard.get(&session.station_id).and_then(|record| record.session.as_ref());
+        if current.is_some_and(|current| current.epoch == session.epoch) {
+            self.presence.station(session.presence());
+        }
+    }
+
+    /// Every session, shard by shard; not one moment's truth.
+    pub fn sessions(&self) -> Vec<Arc<SessionHandle>> {
+        let mut all = Vec::with_capacity(self.count());
+        for shard in &self.shards {
+            all.extend(locked(shard).values().filter_map(|record| record.session.clone()));
+        }
+        all
+    }
+
+    /// How many sessions there are.
+    pub fn count(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    fn shard(&self, station_id: &StationId) -> MutexGuard<'_, HashMap<StationId, Record>> {
+        let at = self.hasher.hash_one(station_id) as usize % self.shards.len();
+        locked(&self.shards[at])
+    }
+}
+
+/// The part of a session that others may touch: its inbox and its vital signs.
+///
+/// The connection's task is the only reader of the inbox. Whoever puts something in wakes it.
+/// All entries are bounded: acknowledgements keep the highest number only, commands by the
+/// table's limit per station, queries by [`limits::BRIEFING_QUERIES_MAX`].
+pub struct SessionHandle {
+    /// Who.
+    pub station_id: StationId,
+    /// Its rank.
+    pub epoch: Epoch,
+    /// Session start, Unix milliseconds.
+    pub since_ms: u64,
+    last_seen_ms: AtomicU64,
+    rtt_ms: AtomicU32,
+    suspect: AtomicBool,
+    pending: AtomicBool,
+    inbox: Mutex<Inbox>,
+    waker: AtomicWaker,
+}
+
+/// What others ask of a session. Taken as a whole by its connection.
+#[derive(Default)]
+pub struct Inbox {
+    /// Commands to write, oldest first.
+    pub commands: Vec<Arc<Tracked>>,
+    /// Commands to ask for.
+    pub queries: Vec<CommandId>,
+    /// All events up to this one are stored.
+    pub events_through: EventNo,
+    /// All samples of a boot up to this one are stored.
+    pub samples_through: Vec<SamplesThrough>,
+    /// The station shall send its slot table.
+    pub query_inventory: bool,
+    /// The session shall end.
+    pub leave: Option<Leave>,
+    closed: bool,
+}
+
+/// An acknowledgement of telemetry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SamplesThrough {
+    /// The boot that counted the samples.
+    pub boot_no: u32,
+    /// The highest stored sample number.
+    pub sample_no: u32,
+}
+
+/// Why a session is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// A session with a higher epoch of the same station is here.
+    TakenOver,
+    /// The gateway drains: GOAWAY first, the socket closes at the deadline.
+    Drained,
+    /// The station may no longer log in.
+    Revoked,
+    /// The gateway stops now.
+    Stopped,
+}
+
+impl SessionHandle {
+    /// A session that starts now.
+    pub fn new(station_id: StationId, epoch: Epoch, since_ms: u64) -> Self {
+        Self {
+            station_id,
+            epoch,
+            since_ms,
+            last_seen_ms: AtomicU64::new(since_ms),
+            rtt_ms: AtomicU32::new(u32::MAX),
+            suspect: AtomicBool::new(false),
+            pending: AtomicBool::new(false),
+            inbox: Mutex::new(Inbox::default()),
+            waker: AtomicWaker::new(),
+        }
+    }
+
+    /// Queues a command. Gives it back if the session has ended.
+    pub fn push_command(&self, command: Arc<Tracked>) -> Result<(), Arc<Tracked>> {
+        let mut inbox = locked(&self.inbox);
+        if inbox.closed {
+            return Err(command);
+        }
+        inbox.commands.push(command);
+        drop(inbox);
+        self.wake();
+        Ok(())
+    }
+
+    /// Tells the station, soon, that its events up to `through` are stored.
+    pub fn acknowledge_events(&self, through: EventNo) {
+        self.put(|inbox| inbox.events_through = inbox.events_through.max(through));
+    }
+
+    /// Tells the station, soon, that its samples up to `through` are stored.
+    pub fn acknowledge_samples(&self, through: SamplesThrough) {
+        self.put(|inbox| {
+            match inbox.samples_through.iter_mut().find(|known| known.boot_no == through.boot_no) {
+                Some(known) => known.sample_no = known.sample_no.max(through.sample_no),
+                None => inbox.samples_through.push(through),
+            }
+        });
+    }
+
+    /// Asks for commands in doubt and, if wanted, for the slot table.
+    pub fn brief(&self, queries: &[CommandId], query_inventory: bool) {
+        self.put(|inbox| {
+            for query in queries {
+                if inbox.queries.len() < limits::BRIEFING_QUERIES_MAX && !inbox.queries.contains(query) {
+                    inbox.queries.push(*query);
+                }
+            }
+            inbox.query_inventory |= query_inventory;
+        });
+    }
+
+    /// Asks the session to end. A taken-over or revoked session stays so.
+    pub fn leave(&self, why: Leave) {
+        self.put(|inbox| {
+            if matches!(inbox.leave, None | Some(Leave::Drained)) {
+                inbox.leave = Some(why);
+            }
+        });
+    }
+
+    /// Wakes the connection's task, for example because a lane has room again.
+    pub fn wake(&self) {
+        self.pending.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Whether the session has ended.
+    pub fn is_closed(&self) -> bool {
+        locked(&self.inbox).closed
+    }
+
+    /// When the station was last heard of, Unix milliseconds.
+    pub fn last_seen_ms(&self) -> u64 {
+        self.last_seen_ms.load(Ordering::Relaxed)
+    }
+
+    /// What followers are told of it.
+    pub fn presence(&self) -> StationPresence {
+        let rtt_ms = self.rtt_ms.load(Ordering::Relaxed);
+        StationPresence {
+            station_id: self.station_id,
+            epoch: self.epoch,
+            suspect: self.suspect.load(Ordering::Relaxed),
+            since_ms: self.since_ms,
+            last_seen_ms: self.last_seen_ms(),
+            rtt_ms: (rtt_ms != u32::MAX).then_some(rtt_ms),
+        }
+    }
+
+    /// For the connection: be woken by the next entry.
+    pub fn register(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    /// For the connection: everything that came since the last call. Without `commands`
+    /// these stay, because the socket takes no more bytes now.
+    pub fn take(&self, commands: bool) -> Option<Inbox> {
+        if !self.pending.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        let mut inbox = locked(&self.inbox);
+        let mut taken = std::mem::take(&mut *inbox);
+        inbox.closed = taken.closed;
+        if !commands && !taken.commands.is_empty() {
+            std::mem::swap(&mut inbox.commands, &mut taken.commands);
+            self.pending.store(true, Ordering::Release);
+        }
+        Some(taken)
+    }
+
+    /// For the connection: no more entries; answers the commands that were never written.
+    pub fn close(&self) -> Vec<Arc<Tracked>> {
+        let mut inbox = locked(&self.inbox);
+        inbox.closed = true;
+        std::mem::take(&mut inbox.commands)
+    }
+
+    /// The station was heard of at `at_ms`, Unix milliseconds.
+    pub fn seen(&self, at_ms: u64) {
+        self.last_seen_ms.store(at_ms, Ordering::Relaxed);
+    }
+
+    /// The last measured round trip.
+    pub fn measured(&self, rtt_ms: u32) {
+        self.rtt_ms.store(rtt_ms, Ordering::Relaxed);
+    }
+
+    /// Answers whether the flag changed.
+    pub fn mark_suspect(&self, suspect: bool) -> bool {
+        self.suspect.swap(suspect, Ordering::Relaxed) != suspect
+    }
+
+    fn put(&self, change: impl FnOnce(&mut Inbox)) {
+        let mut inbox = locked(&self.inbox);
+        if inbox.closed {
+            return;
+        }
+        change(&mut inbox);
+        drop(inbox);
+        self.wake();
+    }
+}
+
+/// A poisoned lock guards plain data that is whole after every statement, so it is used on.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATION: StationId = StationId([7; 16]);
+
+    fn session(epoch: u64) -> Arc<SessionHandle> {
+        Arc::new(SessionHandle::new(STATION, Epoch(epoch), 0))
+    }
+
+    fn registry() -> Registry {
+        Registry::new(Arc::new(PresenceHub::new()))
+    }
+
+    #[test]
+    fn the_highest_epoch_wins_in_any_order_of_arrival() {
+        let registry = registry();
+        assert!(registry.accept(&session(2)).unwrap().is_none());
+        assert_eq!(registry.accept(&session(1)).err(), Some(StaleEpoch { last: Epoch(2) }));
+        assert_eq!(registry.accept(&session(2)).err(), Some(StaleEpoch { last: Epoch(2) }));
+        let replaced = registry.accept(&session(3)).unwrap().unwrap();
+        assert_eq!(replaced.epoch, Epoch(2));
+        assert_eq!(registry.route(&STATION).unwrap().epoch, Epoch(3));
+        assert_eq!(registry.count(), 1);
+    }
+
+    #[test]
+    fn a_late_close_of_an_old_socket_leaves_the_new_session() {
+        let registry = registry();
+        let (old, new) = (session(1), session(2));
+        registry.accept(&old).unwrap();
+        registry.accept(&new).unwrap();
+        assert!(!registry.remove(&old, "test", 0));
+        assert_eq!(registry.route(&STATION).unwrap().epoch, Epoch(2));
+        assert!(registry.remove(&new, "test", 0));
+        assert!(registry.route(&STATION).is_none());
+        assert_eq!(registry.count(), 0);
+    }
+
+    #[test]
+    fn the_last_epoch_outlives_its_session() {
+        let registry = registry();
+        let first = session(5);
+        registry.accept(&first).unwrap();
+        registry.remove(&first, "test", 0);
+        assert!(registry.accept(&session(5)).is_err());
+        assert!(registry.accept(&session(6)).is_ok());
+    }
+
+    #[test]
+    fn acknowledgements_keep_the_highest_number_only() {
+        let session = session(1);
+        session.acknowledge_events(EventNo(4));
+        session.acknowledge_events(EventNo(3));
+        session.acknowledge_samples(SamplesThrough { boot_no: 1, sample_no: 9 });
+        session.acknowledge_samples(SamplesThrough { boot_no: 1, sample_no: 8 });
+        let inbox = session.take(true).unwrap();
+        assert_eq!(inbox.events_through, EventNo(4));
+        assert_eq!(inbox.samples_through, [SamplesThrough { boot_no: 1, sample_no: 9 }]);
+        assert!(session.take(true).is_none());
+    }
+}

@@ -1,0 +1,262 @@
+//! Samples to the store: group commit of what arrived, acknowledged when durable.
+
+use crate::backend::Backoff;
+use crate::crash;
+use crate::limits;
+use crate::metrics::TelemetryMetrics;
+use crate::registry::{SamplesThrough, SessionHandle, locked};
+use protocol::clock::Clock;
+use protocol::control::UplinkItem;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use storage::{EventRecord, SampleBatch, SlotSample, TelemetryStore};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// The queue before the store, bounded in bytes.
+///
+/// A batch that finds it full is given back and stays with its connection, unacknowledged:
+/// a stalling store closes the telemetry lane and touches nothing else.
+pub struct TelemetryLane {
+    bytes_max: usize,
+    append_bytes_max: usize,
+    queue: Mutex<Queue>,
+    arrived: Notify,
+    emptied: Notify,
+    failing: AtomicBool,
+    metrics: TelemetryMetrics,
+}
+
+#[derive(Default)]
+struct Queue {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    in_flight: usize,
+}
+
+struct Entry {
+    session: Arc<SessionHandle>,
+    batch: SampleBatch,
+    bytes: usize,
+}
+
+impl TelemetryLane {
+    /// An empty lane. Bounds are of decoded batches in memory.
+    pub fn new(bytes_max: usize, append_bytes_max: usize) -> Self {
+        Self {
+            bytes_max,
+            append_bytes_max,
+            queue: Mutex::new(Queue::default()),
+            arrived: Notify::new(),
+            emptied: Notify::new(),
+            failing: AtomicBool::new(false),
+            metrics: TelemetryMetrics::new(),
+        }
+    }
+
+    /// Queues a batch, or gives it back if there is no room.
+    pub fn push(&self, session: &Arc<SessionHandle>, batch: SampleBatch) -> Result<(), SampleBatch> {
+        let bytes = memory_bytes(&batch);
+        let mut queue = locked(&self.queue);
+        if queue.bytes + bytes > self.bytes_max && queue.bytes > 0 {
+            return Err(batch);
+        }
+        queue.bytes += bytes;
+        queue.entries.push_back(Entry { session: session.clone(), batch, bytes });
+        drop(queue);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Batches that are not durable yet.
+    pub fn waiting(&self) -> usize {
+        let queue = locked(&self.queue);
+        queue.entries.len() + queue.in_flight
+    }
+
+    /// Whether the last append failed.
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    /// Returns when everything that was queued is durable.
+    pub async fn empty(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            tokio::pin!(emptied);
+            emptied.as_mut().enable();
+            if self.waiting() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// Appends until `stop`: one append in flight, what arrived meanwhile is the next one.
+    pub async fn carry(
+        self: Arc<Self>,
+        store: Arc<dyn TelemetryStore>,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) {
+        let mut backoff = Backoff::new();
+        while let Some(entries) = self.next_append(&stop).await {
+            let (sessions, batches): (Vec<_>, Vec<_>) = entries
+                .into_iter()
+                .map(|entry| {
+                    let through = SamplesThrough {
+                        boot_no: entry.batch.boot_no,
+                        sample_no: entry.batch.last_sample_no(),
+                    };
+                    ((entry.session, through), entry.batch)
+                })
+                .unzip();
+            loop {
+                let started_ms = clock.monotonic_ms();
+                // The store keeps no reference after an error, so the batches are kept here.
+                match store.append(batches.clone()).await {
+                    Ok(()) => {
+                        self.metrics.appended(batches.len(), clock.monotonic_ms() - started_ms);
+                        break;
+                    }
+                    Err(error) => {
+                        self.metrics.failed(error);
+                        if !self.failing.swap(true, Ordering::Relaxed) {
+                            tracing::warn!(
+                                error = error.label(),
+                                "telemetry is not stored; trying again for ever"
+                            );
+                        }
+                        tokio::select! {
+                            () = backoff.pause() => {}
+                            () = stop.cancelled() => return,
+                        }
+                    }
+                }
+            }
+            backoff.reset();
+            if self.failing.swap(false, Ordering::Relaxed) {
+                tracing::info!("telemetry is stored again");
+            }
+            protocol::crash::point(crash::AFTER_TELEMETRY_APPEND);
+            for (session, through) in sessions {
+                session.acknowledge_samples(through);
+            }
+            self.finished();
+        }
+    }
+
+    async fn next_append(&self, stop: &CancellationToken) -> Option<Vec<Entry>> {
+        loop {
+            let entries = self.take_append();
+            if !entries.is_empty() {
+                return Some(entries);
+            }
+            tokio::select! {
+                () = self.arrived.notified() => {}
+                () = stop.cancelled() => return None,
+            }
+        }
+    }
+
+    fn take_append(&self) -> Vec<Entry> {
+        let mut queue = locked(&self.queue);
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        while let Some(next) = queue.entries.front()
+            && (entries.is_empty() || bytes + next.bytes <= self.append_bytes_max)
+        {
+            bytes += next.bytes;
+            entries.extend(queue.entries.pop_front());
+        }
+        queue.in_flight = entries.len();
+        queue.bytes -= bytes;
+        self.metrics.waiting(queue.bytes);
+        entries
+    }
+
+    fn finished(&self) {
+        let mut queue = locked(&self.queue);
+        queue.in_flight = 0;
+        if queue.entries.is_empty() {
+            drop(queue);
+            self.emptied.notify_waiters();
+        }
+    }
+}
+
+fn memory_bytes(batch: &SampleBatch) -> usize {
+    size_of::<Entry>()
+        + batch
+            .samples
+            .iter()
+            .map(|sample| size_of_val(sample) + sample.slots.capacity() * size_of::<SlotSample>())
+            .sum::<usize>()
+}
+
+/// Later copies of stored events for the history. They gate nothing: when the store is slower
+/// than the stations, copies are dropped and counted.
+pub struct EventCopies {
+    queue: Mutex<VecDeque<EventRecord>>,
+    arrived: Notify,
+    dropped: metrics::Counter,
+}
+
+impl Default for EventCopies {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl EventCopies {
+    /// Nothing to copy.
+    pub fn new() -> Self {
+        Self {
+            queue: Mutex::new(VecDeque::new()),
+            arrived: Notify::new(),
+            dropped: metrics::counter!("chautari_gateway_event_copies_dropped_total"),
+        }
+    }
+
+    /// The events of a batch that the backend has stored.
+    pub fn push(&self, items: Vec<UplinkItem>) {
+        let mut queue = locked(&self.queue);
+        for item in items {
+            let UplinkItem::Event(event) = item else { continue };
+            if queue.len() < limits::EVENT_COPIES_MAX {
+                queue.push_back(event);
+            } else {
+                self.dropped.increment(1);
+            }
+        }
+        drop(queue);
+        self.arrived.notify_one();
+    }
+
+    /// Appends until `stop`.
+    pub async fn carry(self: Arc<Self>, store: Arc<dyn TelemetryStore>, stop: CancellationToken) {
+        let mut backoff = Backoff::new();
+        loop {
+            let events: Vec<EventRecord> = {
+                let mut queue = locked(&self.queue);
+                let count = queue.len().min(limits::EVENT_COPIES_PER_APPEND);
+                queue.drain(..count).collect()
+            };
+            if events.is_empty() {
+                tokio::select! {
+                    () = self.arrived.notified() => continue,
+                    () = stop.cancelled() => return,
+                }
+            }
+            while let Err(error) = store.append_events(events.clone()).await {
+                tracing::debug!(error = error.label(), "event copies are not stored");
+                tokio::select! {
+                    () = backoff.pause() => {}
+                    () = stop.cancelled() => return,
+                }
+            }
+            backoff.reset();
+        }
+    }
+}
