@@ -1,0 +1,377 @@
+//! What every new installation starts with. It runs once: what staff change or delete later stays so.
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Alias, Query};
+use sea_orm::{ConnectionTrait, DbErr, Value};
+use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, SchemaManagerConnection};
+use serde_json::json;
+use uuid::Uuid;
+
+pub(super) struct Seed;
+
+impl MigrationName for Seed {
+    fn name(&self) -> &str {
+        "m0002_seed"
+    }
+}
+
+#[async_trait::async_trait]
+impl MigrationTrait for Seed {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let db = manager.get_connection();
+        insert(db, 1, "countries", &["name", "code", "dial_code", "is_active", "created_at"], countries())
+            .await?;
+        insert(db, 2, "app_configs", SETTING, settings()).await?;
+        insert(db, 3, "rental_packages", PACKAGE, packages()).await?;
+        insert(db, 4, "late_fee_configs", LATE_FEE, late_fees()).await?;
+        insert(db, 5, "payment_methods", PAYMENT_METHOD, payment_methods()).await?;
+        insert(db, 6, "notification_rules", NOTIFICATION_RULE, notification_rules()).await?;
+        insert(db, 7, "notification_templates", NOTIFICATION_TEMPLATE, notification_templates()).await?;
+        insert(db, 8, "achievements", ACHIEVEMENT, achievements()).await?;
+        insert(db, 9, "ledger_accounts", &["kind", "provider", "created_at"], ledger_accounts()).await
+    }
+}
+
+type Row = Vec<Value>;
+
+/// The moment that seeded rows carry: a migration has no clock.
+fn seeded_at() -> Value {
+    DateTime::<Utc>::UNIX_EPOCH.into()
+}
+
+/// Seeded rows have the same id in every installation: group and number in an otherwise empty UUIDv7.
+fn seeded_id(group: u8, number: usize) -> Uuid {
+    let mut bytes = [0, 0, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, group, 0];
+    bytes[15] = u8::try_from(number).unwrap_or(u8::MAX);
+    Uuid::from_bytes(bytes)
+}
+
+/// Whole rupees (or another currency's unit) as the column has them, in hundredths.
+const fn rupees(amount: i64) -> i64 {
+    amount * 100
+}
+
+async fn insert(
+    db: &SchemaManagerConnection<'_>,
+    group: u8,
+    table: &str,
+    columns: &[&str],
+    rows: Vec<Row>,
+) -> Result<(), DbErr> {
+    let mut statement = Query::insert();
+    statement.into_table(Alias::new(table));
+    statement.columns(std::iter::once("id").chain(columns.iter().copied()).map(Alias::new));
+    for (at, row) in rows.into_iter().enumerate() {
+        let id = Value::from(seeded_id(group, at + 1));
+        statement.values_panic(std::iter::once(id).chain(row).map(Into::into));
+    }
+    db.execute(&statement).await?;
+    Ok(())
+}
+
+fn countries() -> Vec<Row> {
+    vec![vec!["Nepal".into(), "NP".into(), "+977".into(), true.into(), seeded_at()]]
+}
+
+const SETTING: &[&str] =
+    &["config_key", "config_value", "data_type", "description", "is_active", "updated_at"];
+
+fn settings() -> Vec<Row> {
+    [
+        (
+            "POSTPAID_MINIMUM_BALANCE",
+            "50",
+            "decimal",
+            "NPR that a wallet must hold to start a postpaid rental",
+        ),
+        (
+            "NEED_RENTALS_PROFILE_COMPLETE",
+            "false",
+            "boolean",
+            "Riders must complete their profile before a rental",
+        ),
+        ("NEED_RENTALS_KYC_VERIFIED", "false", "boolean", "Riders must have an approved KYC before a rental"),
+        ("NO_CHARGE_RENTAL_CANCELLATION_TIME", "5", "integer", "Minutes in which a cancellation is free"),
+        ("SWAPPING_MAX_TIME", "5", "integer", "Minutes in which a power bank can be swapped"),
+        ("MAX_RENTAL_EXTENSIONS", "3", "integer", "How often a rental can be extended"),
+        ("PLATFORM_VAT_PERCENT", "13", "decimal", "VAT contained in every price"),
+        ("PLATFORM_SERVICE_CHARGE_PERCENT", "2.5", "decimal", "Service charge kept from partners' shares"),
+        ("POINTS_SIGNUP", "50", "integer", "Points for signing up"),
+        ("POINTS_REFERRAL_INVITER", "100", "integer", "Points for bringing a rider who rents"),
+        ("POINTS_REFERRAL_INVITEE", "50", "integer", "Points for coming by a referral and renting"),
+        ("POINTS_KYC", "30", "integer", "Points for an approved KYC"),
+        ("POINTS_PROFILE", "20", "integer", "Points for a complete profile"),
+        ("POINTS_RENTAL_COMPLETE", "5", "integer", "Points for a completed rental"),
+        ("POINTS_TIMELY_RETURN", "50", "integer", "Points for a return in time"),
+        ("POINTS_TOPUP", "10", "integer", "Points for each POINTS_TOPUP_PER_NPR rupees of a top-up"),
+        ("POINTS_TOPUP_PER_NPR", "100", "integer", "Rupees of a top-up that give POINTS_TOPUP points"),
+        ("POINTS_PER_NPR", "10", "integer", "Points that are worth one rupee"),
+    ]
+    .into_iter()
+    .map(|(key, value, data_type, description)| {
+        vec![key.into(), value.into(), data_type.into(), description.into(), true.into(), seeded_at()]
+    })
+    .collect()
+}
+
+const PACKAGE: &[&str] = &[
+    "name",
+    "description",
+    "duration_minutes",
+    "price_paisa",
+    "package_type",
+    "payment_model",
+    "is_active",
+    "created_at",
+    "updated_at",
+];
+
+fn packages() -> Vec<Row> {
+    [
+        ("1 hour", "For a quick charge", 60, rupees(50), "hourly"),
+        ("4 hours", "For an afternoon", 240, rupees(150), "hourly"),
+        ("Daily", "For a whole day", 1_440, rupees(300), "daily"),
+    ]
+    .into_iter()
+    .map(|(name, description, minutes, price_paisa, package_type)| {
+        vec![
+            name.into(),
+            description.into(),
+            minutes.into(),
+            price_paisa.into(),
+            package_type.into(),
+            "prepaid".into(),
+            true.into(),
+            seeded_at(),
+            seeded_at(),
+        ]
+    })
+    .collect()
+}
+
+const LATE_FEE: &[&str] = &[
+    "name",
+    "fee_type",
+    "multiplier_percent",
+    "grace_minutes",
+    "cap_per_day_paisa",
+    "is_active",
+    "created_at",
+    "updated_at",
+];
+
+fn late_fees() -> Vec<Row> {
+    vec![vec![
+        "Hourly 2x after 2 min".into(),
+        "multiplier".into(),
+        200.into(),
+        2.into(),
+        rupees(100).into(),
+        true.into(),
+        seeded_at(),
+        seeded_at(),
+    ]]
+}
+
+const PAYMENT_METHOD: &[&str] = &[
+    "name",
+    "gateway",
+    "is_active",
+    "min_amount_paisa",
+    "max_amount_paisa",
+    "supported_currencies",
+    "created_at",
+    "updated_at",
+];
+
+/// Only the sandbox is active: the others need keys first.
+fn payment_methods() -> Vec<Row> {
+    [
+        ("Sandbox", "sandbox", true, rupees(10), rupees(100_000), "NPR"),
+        ("Khalti", "khalti", false, rupees(10), rupees(100_000), "NPR"),
+        ("eSewa", "esewa", false, rupees(10), rupees(50_000), "NPR"),
+        ("Stripe", "stripe", false, rupees(10), rupees(100), "GBP"),
+    ]
+    .into_iter()
+    .map(|(name, gateway, is_active, least_paisa, most_paisa, currency)| {
+        vec![
+            name.into(),
+            gateway.into(),
+            is_active.into(),
+            least_paisa.into(),
+            most_paisa.into(),
+            json!([currency]).into(),
+            seeded_at(),
+            seeded_at(),
+        ]
+    })
+    .collect()
+}
+
+const NOTIFICATION_RULE: &[&str] = &[
+    "notification_type",
+    "send_in_app",
+    "send_push",
+    "send_sms",
+    "send_email",
+    "is_critical",
+    "created_at",
+    "updated_at",
+];
+
+/// The seven classes of the product: three travel as push messages too, four stay in the app.
+fn notification_rules() -> Vec<Row> {
+    [
+        ("time_alert", true),
+        ("fines_dues", true),
+        ("rental_status", true),
+        ("profile_reminder", false),
+        ("rewards", false),
+        ("payment_status", false),
+        ("admin_notices", false),
+    ]
+    .into_iter()
+    .map(|(class, send_push)| {
+        vec![
+            class.into(),
+            true.into(),
+            send_push.into(),
+            false.into(),
+            false.into(),
+            send_push.into(),
+            seeded_at(),
+            seeded_at(),
+        ]
+    })
+    .collect()
+}
+
+const NOTIFICATION_TEMPLATE: &[&str] = &[
+    "name",
+    "slug",
+    "title_template",
+    "message_template",
+    "notification_type",
+    "rule_type",
+    "is_active",
+    "created_at",
+    "updated_at",
+];
+
+fn notification_templates() -> Vec<Row> {
+    [
+        (
+            "rental_started",
+            "rental-started",
+            "Your power bank is ready",
+            "Rental {{ rental_code }} at {{ station_name }} has started. Please return it by {{ due_at }}.",
+            "rental",
+            "rental_status",
+        ),
+        (
+            "rental_completed",
+            "rental-completed",
+            "Thank you for returning it",
+            "Rental {{ rental_code }} has ended at {{ station_name }}. You paid NPR {{ amount }}.",
+            "rental",
+            "rental_status",
+        ),
+        (
+            "rental_cancelled",
+            "rental-cancelled",
+            "Your rental was cancelled",
+            "Rental {{ rental_code }} was cancelled and nothing was charged: {{ reason }}.",
+            "rental",
+            "rental_status",
+        ),
+        (
+            "payment_received",
+            "payment-received",
+            "Payment received",
+            "NPR {{ amount }} by {{ payment_method }} is in your wallet.",
+            "payment",
+            "payment_status",
+        ),
+        (
+            "points_earned",
+            "points-earned",
+            "You earned points",
+            "You earned {{ points }} points: {{ reason }}.",
+            "achievement",
+            "rewards",
+        ),
+    ]
+    .into_iter()
+    .map(|(name, slug, title, message, notification_type, rule_type)| {
+        vec![
+            name.into(),
+            slug.into(),
+            title.into(),
+            message.into(),
+            notification_type.into(),
+            rule_type.into(),
+            true.into(),
+            seeded_at(),
+            seeded_at(),
+        ]
+    })
+    .collect()
+}
+
+const ACHIEVEMENT: &[&str] = &[
+    "name",
+    "description",
+    "criteria_type",
+    "criteria_value",
+    "reward_type",
+    "reward_value",
+    "is_active",
+    "created_at",
+    "updated_at",
+];
+
+fn achievements() -> Vec<Row> {
+    [
+        ("First Rental", "Complete your first rental", "rental_count", 1, 50),
+        ("Rental Master", "Complete ten rentals", "rental_count", 10, 200),
+        ("Punctual User", "Return five power banks in time", "timely_return_count", 5, 100),
+        ("Referral Champion", "Bring three riders who rent", "referral_count", 3, 300),
+    ]
+    .into_iter()
+    .map(|(name, description, criteria_type, criteria_value, reward_value)| {
+        vec![
+            name.into(),
+            description.into(),
+            criteria_type.into(),
+            criteria_value.into(),
+            "points".into(),
+            reward_value.into(),
+            true.into(),
+            seeded_at(),
+            seeded_at(),
+        ]
+    })
+    .collect()
+}
+
+/// The accounts that belong to nobody in particular; riders' accounts come with the riders.
+fn ledger_accounts() -> Vec<Row> {
+    let system = [
+        "revenue_rental",
+        "revenue_late_fee",
+        "vat_payable",
+        "promo_expense",
+        "refund_clearing",
+        "suspense",
+        "bank",
+    ]
+    .map(|kind| (kind, None));
+    let providers = ["sandbox", "khalti", "esewa", "stripe"]
+        .into_iter()
+        .flat_map(|provider| [("provider_clearing", Some(provider)), ("provider_fees", Some(provider))]);
+    system
+        .into_iter()
+        .chain(providers)
+        .map(|(kind, provider)| vec![kind.into(), provider.into(), seeded_at()])
+        .collect()
+}

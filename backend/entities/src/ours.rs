@@ -1,0 +1,21 @@
+//! Our own tables, which the ER diagram does not have: ledger, commands, inbox, jobs, sessions.
+
+pub mod command;
+pub mod hold;
+pub mod idempotency_key;
+pub mod incident;
+pub mod job;
+pub mod late_fee_config;
+pub mod ledger_account;
+pub mod ledger_balance;
+pub mod ledger_entry;
+pub mod ledger_posting;
+pub mod otp_request;
+pub mod payment_attempt;
+pub mod sandbox_payment;
+pub mod staff_credential;
+pub mod staff_session;
+pub mod station_event;
+pub mod station_inventory;
+pub mod station_key;
+pub mod user_session;
