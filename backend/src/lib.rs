@@ -1,1 +1,24 @@
-//! chautari-backend
+//! The backend of Chautari: REST API, jobs and the books of the rental network.
+//!
+//! Read in this order: [`app`] says what exists and who listens to whom, a domain's `mod.rs` lists its use
+//! cases, and a use case is one file. Domains call only to their left in the list below and pass the
+//! caller's transaction; news to the right travels as jobs.
+
+pub mod app;
+
+pub mod api;
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod crash;
+pub mod db;
+pub mod error;
+pub mod extract;
+pub mod http;
+pub mod idempotency;
+pub mod jobs;
+pub mod limits;
+pub mod money;
+pub mod news;
+pub mod page;
+pub mod random;

@@ -1,0 +1,148 @@
+//! The program's state, and the tables that say which routes, jobs and listeners exist.
+
+use crate::clock::Clock;
+use crate::config::{Secrets, Settings};
+use crate::db::Db;
+use crate::error::{ProblemKind, Result};
+use crate::jobs::Queue;
+use crate::news::{self, Listener};
+use crate::random::Random;
+use crate::{api, http, jobs};
+use axum::Router;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use utoipa_axum::router::OpenApiRouter;
+use uuid::Uuid;
+
+/// The public operations of every domain, below [`api::PREFIX`].
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().merge(http::routes())
+}
+
+/// What gateways call.
+fn internal_routes() -> Router<App> {
+    Router::new()
+}
+
+/// What every domain may refuse, beside what any request may be refused for.
+pub(crate) fn refusals() -> impl Iterator<Item = &'static ProblemKind> {
+    let domains: &[&'static [ProblemKind]] = &[];
+    domains.iter().copied().flatten()
+}
+
+/// Who does which jobs.
+fn queues() -> Vec<Queue> {
+    vec![news::QUEUE]
+}
+
+/// Who listens to whom.
+const LISTENERS: &[Listener] = &[];
+
+/// A handle on the running program, cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<State>);
+
+/// What a running backend consists of.
+pub struct State {
+    /// This process, made new at every start.
+    pub instance_id: Uuid,
+    /// What the operator set.
+    pub settings: Settings,
+    /// What the program made for itself.
+    pub secrets: Secrets,
+    /// The time.
+    pub clock: Clock,
+    /// Codes, tokens and ids.
+    pub random: Random,
+    /// The books.
+    pub db: Db,
+    /// For calls to gateways and providers: connections are shared, every call has a time-out.
+    pub http: reqwest::Client,
+    queues: Vec<Queue>,
+}
+
+impl Deref for App {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
+impl App {
+    /// Opens the database and makes everything ready; nothing runs yet.
+    pub async fn open(settings: Settings, secrets: Secrets, clock: Clock, random: Random) -> Result<Self> {
+        let db =
+            Db::open(&settings.database.url, settings.database.connections, clock.clone(), random.clone())
+                .await?;
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .build()
+            .map_err(anyhow::Error::from)?;
+        let instance_id = random.uuid_v7(clock.now());
+        Ok(Self(Arc::new(State {
+            instance_id,
+            settings,
+            secrets,
+            clock,
+            random,
+            db,
+            http,
+            queues: queues(),
+        })))
+    }
+
+    /// Brings the tables up to date.
+    pub async fn migrate(&self) -> Result<()> {
+        self.db.migrate().await
+    }
+
+    /// The server for riders, staff and the curious.
+    pub fn public_router(&self) -> Router {
+        http::public_layers(self, api::router().merge(http::probes()))
+    }
+
+    /// The server for gateways.
+    pub fn internal_router(&self) -> Router {
+        http::internal_layers(self, internal_routes())
+    }
+
+    /// Starts all that runs beside requests; it ends with `shutdown`.
+    pub fn start(&self, tracker: &TaskTracker, shutdown: &CancellationToken) {
+        tracker.spawn(jobs::run(self.clone(), shutdown.clone()));
+    }
+
+    pub(crate) fn queue(&self, name: &str) -> Option<Queue> {
+        self.queues.iter().find(|queue| queue.name == name).copied()
+    }
+
+    pub(crate) fn listeners(&self) -> &'static [Listener] {
+        LISTENERS
+    }
+}
+
+/// Runs the backend until `shutdown`: both servers, the jobs, and what follows the gateways.
+///
+/// The caller owns the sockets and the stop signal. Open requests may finish for
+/// [`limits::SHUTDOWN_GRACE`](crate::limits::SHUTDOWN_GRACE); running jobs are waited for.
+pub async fn serve(
+    app: App,
+    public: tokio::net::TcpListener,
+    internal: tokio::net::TcpListener,
+    shutdown: CancellationToken,
+) -> Result<()> {
+    let tracker = TaskTracker::new();
+    app.start(&tracker, &shutdown);
+    let public = http::listen(public, app.public_router(), shutdown.clone());
+    let internal = http::listen(internal, app.internal_router(), shutdown.clone());
+    let served = tokio::try_join!(public, internal);
+    // If one server failed, the rest ends with it.
+    shutdown.cancel();
+    tracker.close();
+    tracker.wait().await;
+    served?;
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! What all requests go through: ids, limits, metrics, and errors that are always problem+json.
+
+use crate::app::App;
+use crate::error::{Error, InternalFailure, PROBLEM_JSON, Problem, RequestRefusal, Result};
+use crate::extract::Json;
+use crate::limits;
+use axum::Router;
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use governor::clock::Clock as _;
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota, RateLimiter};
+use serde::Serialize;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::limit::RequestBodyLimitLayer;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// `GET app/health`.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(health))
+}
+
+/// `/healthz`: the process lives. `/readyz`: it can do its work.
+pub(crate) fn probes() -> Router<App> {
+    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready))
+}
+
+/// Everything around the public operations.
+pub(crate) fn public_layers(app: &App, router: Router<App>) -> Router {
+    let limiter = Arc::new(PerAddress::new(app));
+    let inner = router
+        .fallback(|| async { Problem::not_found() })
+        .method_not_allowed_fallback(|| async { Problem::from(RequestRefusal::MethodNotAllowed) })
+        .layer(
+            ServiceBuilder::new()
+                .layer(middleware::from_fn(time_out))
+                .layer(RequestBodyLimitLayer::new(limits::BODY_MAX_BYTES)),
+        )
+        .layer(middleware::from_fn_with_state(limiter, limit_rate));
+    around(app, inner).layer(CompressionLayer::new())
+}
+
+/// Everything around the internal operations: no rate limit, no compression, larger bodies.
+pub(crate) fn internal_layers(app: &App, router: Router<App>) -> Router {
+    let inner = router
+        .fallback(|| async { Problem::not_found() })
+        .method_not_allowed_fallback(|| async { Problem::from(RequestRefusal::MethodNotAllowed) })
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(limits::INTERNAL_BODY_MAX_BYTES));
+    around(app, inner)
+}
+
+fn around(app: &App, router: Router<App>) -> Router {
+    router
+        .layer(CatchPanicLayer::custom(|panic: Box<dyn std::any::Any + Send>| {
+            Error::internal(crate::db::panic_text(panic.as_ref())).into_response()
+        }))
+        .layer(middleware::from_fn_with_state(app.clone(), observe))
+        .with_state(app.clone())
+}
+
+/// Serves until `shutdown`, then lets open requests finish for a while.
+pub(crate) async fn listen(listener: TcpListener, router: Router, shutdown: CancellationToken) -> Result<()> {
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let stop = shutdown.clone();
+    let server = axum::serve(listener, service).with_graceful_shutdown(async move { stop.cancelled().await });
+    let late = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(limits::SHUTDOWN_GRACE).await;
+    };
+    tokio::select! {
+        served = server => Ok(served.map_err(anyhow::Error::from)?),
+        () = late => Ok(()),
+    }
+}
+
+/// Whether the parts of the system answer.
+#[derive(Serialize, ToSchema)]
+pub struct Health {
+    /// `ok`, or the request fails.
+    #[schema(example = "ok")]
+    pub status: &'static str,
+    /// The version of this program.
+    pub version: &'static str,
+}
+
+/// Whether the system works.
+#[utoipa::path(get, path = "/app/health", tag = "app", responses((status = 200, body = Health), (status = 503, body = crate::error::ProblemBody)))]
+async fn health(State(app): State<App>) -> Result<Json<Health>> {
+    database_answers(&app).await?;
+    Ok(Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") }))
+}
+
+async fn ready(State(app): State<App>) -> Result<&'static str> {
+    database_answers(&app).await?;
+    Ok("ready\n")
+}
+
+async fn database_answers(app: &App) -> Result<()> {
+    app.db.ping().await.map_err(|error| {
+        tracing::warn!(%error, "the database does not answer");
+        RequestRefusal::Unavailable.problem().detail("The database does not answer.").retry_after_s(5).into()
+    })
+}
+
+/// The outermost layer: gives the request its id, measures it, logs internal failures, and turns every error
+/// that is not yet problem+json into one.
+async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let request_id = app.random.uuid_v7(app.clock.now()).to_string();
+    let started = tokio::time::Instant::now();
+    let mut response = normalise(next.run(request).await);
+    if let Some(InternalFailure(chain)) = response.extensions_mut().remove() {
+        tracing::error!(%request_id, %method, %route, error = format!("{chain:#}"), "a request failed");
+        response = Problem::from(RequestRefusal::Internal).response(Some(request_id.clone()));
+    }
+    let status = response.status();
+    let labels = [("route", route), ("method", method.to_string()), ("status", status.as_u16().to_string())];
+    metrics::histogram!("chautari_http_request_duration_seconds", &labels[..2])
+        .record(started.elapsed().as_secs_f64());
+    metrics::counter!("chautari_http_requests_total", &labels).increment(1);
+    tracing::debug!(%request_id, route = %labels[0].1, method = %labels[1].1, status = status.as_u16(), "request");
+    dress(&mut response, &request_id);
+    response
+}
+
+fn normalise(response: Response) -> Response {
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let content_type =
+        response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if content_type == PROBLEM_JSON.as_bytes() || content_type.starts_with(b"text/html") {
+        return response;
+    }
+    let refusal = match status {
+        StatusCode::NOT_FOUND => RequestRefusal::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => RequestRefusal::MethodNotAllowed,
+        StatusCode::PAYLOAD_TOO_LARGE => RequestRefusal::BodyTooLarge,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => RequestRefusal::UnsupportedMediaType,
+        StatusCode::UNAUTHORIZED => RequestRefusal::Unauthenticated,
+        StatusCode::FORBIDDEN => RequestRefusal::Forbidden,
+        StatusCode::UNPROCESSABLE_ENTITY => RequestRefusal::ValidationFailed,
+        status if status.is_client_error() => RequestRefusal::MalformedRequest,
+        _ => RequestRefusal::Internal,
+    };
+    refusal.problem().response(None)
+}
+
+fn dress(response: &mut Response, request_id: &str) {
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+async fn time_out(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(limits::REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Problem::from(RequestRefusal::TimedOut).retry_after_s(5).into_response(),
+    }
+}
+
+type Limiter = RateLimiter<IpAddr, DashMapStateStore<IpAddr>, LimiterClock, NoOpMiddleware<Duration>>;
+
+/// A bucket of requests for each address.
+struct PerAddress {
+    limiter: Option<Limiter>,
+    clock: LimiterClock,
+    trust_forwarded_for: bool,
+}
+
+/// The program's clock, as the rate limiter wants it.
+#[derive(Clone)]
+struct LimiterClock(crate::clock::Clock);
+
+impl governor::clock::Clock for LimiterClock {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.monotonic_ms())
+    }
+}
+
+impl PerAddress {
+    fn new(app: &App) -> Self {
+        let clock = LimiterClock(app.clock.clone());
+        let settings = &app.settings.backend;
+        let limiter = NonZeroU32::new(settings.requests_per_minute_per_ip).map(|per_minute| {
+            let burst = NonZeroU32::new(limits::REQUESTS_BURST_PER_IP).unwrap_or(NonZeroU32::MIN);
+            let quota = Quota::per_minute(per_minute).allow_burst(burst);
+            RateLimiter::new(quota, DashMapStateStore::default(), clock.clone())
+        });
+        Self { limiter, clock, trust_forwarded_for: settings.trust_forwarded_for }
+    }
+
+    fn address(&self, request: &Request) -> Option<IpAddr> {
+        if self.trust_forwarded_for {
+            let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
+            // The last entry is the one that our own proxy wrote.
+            if let Some(address) = forwarded.and_then(|list| list.rsplit(',').next()?.trim().parse().ok()) {
+                return Some(address);
+            }
+        }
+        request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
+    }
+}
+
+async fn limit_rate(State(limits): State<Arc<PerAddress>>, request: Request, next: Next) -> Response {
+    let (Some(limiter), Some(address)) = (&limits.limiter, limits.address(&request)) else {
+        return next.run(request).await;
+    };
+    if limiter.len() > crate::limits::RATE_LIMIT_KEYS_MAX {
+        limiter.retain_recent();
+    }
+    match limiter.check_key(&address) {
+        Ok(()) => next.run(request).await,
+        Err(refused) => {
+            let wait = refused.wait_time_from(limits.clock.now());
+            Problem::from(RequestRefusal::RateLimited).retry_after_s(wait.as_secs() + 1).into_response()
+        }
+    }
+}

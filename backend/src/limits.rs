@@ -1,0 +1,58 @@
+//! Every limit of the backend, by name.
+
+use std::time::Duration;
+
+/// Writes that may wait for the SQLite writer; one more waits for a free place.
+pub const WRITE_QUEUE_MAX: usize = 1_024;
+/// Writes that share one commit on SQLite.
+pub const WRITE_GROUP_MAX: usize = 128;
+/// Tries of a write that the database asked to repeat.
+pub const WRITE_TRIES_MAX: u32 = 20;
+/// Connections that only read, on SQLite.
+pub const SQLITE_READERS: u32 = 4;
+/// How long SQLite waits for another process's lock.
+pub const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections to PostgreSQL, unless the configuration says otherwise.
+pub const POSTGRES_CONNECTIONS: u32 = 16;
+/// The longest statement on PostgreSQL.
+pub const POSTGRES_STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a request waits for a free connection.
+pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The greatest request body of the public API, bytes.
+pub const BODY_MAX_BYTES: usize = 64 * 1024;
+/// The greatest request body of the internal API, bytes: a full batch of inventories.
+pub const INTERNAL_BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// The longest answer time of a request, streams excepted.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long open requests may finish after the stop signal.
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// Items on a page, unless asked for fewer or more.
+pub const PAGE_DEFAULT: u64 = 20;
+/// Items on a page at most.
+pub const PAGE_MAX: u64 = 100;
+/// Shortest Idempotency-Key, characters.
+pub const IDEMPOTENCY_KEY_MIN: usize = 8;
+/// Longest Idempotency-Key, characters.
+pub const IDEMPOTENCY_KEY_MAX: usize = 128;
+/// Requests of one address that may come at once.
+pub const REQUESTS_BURST_PER_IP: u32 = 120;
+/// Addresses that the rate limit remembers before it forgets the idle ones.
+pub const RATE_LIMIT_KEYS_MAX: usize = 100_000;
+
+/// Jobs that run at the same time in one process.
+pub const JOBS_CONCURRENT: usize = 16;
+/// How long a claimed job belongs to its worker.
+pub const JOB_LEASE: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
+/// The longest run of a job, shorter than its lease.
+pub const JOB_TIMEOUT: Duration = Duration::from_secs(50);
+/// Runs of a job before it is dead and an incident tells staff.
+pub const JOB_ATTEMPTS_MAX: i32 = 12;
+/// How often the worker looks for due jobs when nothing wakes it.
+pub const JOB_POLL: Duration = Duration::from_secs(1);
+/// The longest pause between two attempts of a job.
+pub const JOB_BACKOFF_MAX: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
+/// Jobs that one drain may run before it is called endless.
+pub const JOBS_DRAIN_MAX: usize = 10_000;
+/// How long finished jobs are kept for the curious.
+pub const JOB_KEPT: chrono::TimeDelta = chrono::TimeDelta::days(3);

@@ -1,0 +1,8 @@
+//! The backend from its edges: HTTP requests in, answers and books out, on every database at hand.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod books;
+mod doors;
+mod jobs;
+mod test_app;
