@@ -264,6 +264,11 @@ impl<'a> RecordWriter<'a> {
         self.record_count
     }
 
+    /// Bytes written so far.
+    pub const fn written(&self) -> usize {
+        self.written
+    }
+
     /// The batch, `None` if no sample was added.
     pub fn finish(self, boot_no: u32, first_sample_no: u32, anchor: Option<Anchor>) -> Option<Telemetry<'a>> {
         if self.record_count == 0 {

@@ -1,0 +1,10 @@
+//! The protocol from outside: bytes, messages, the text of SPEC.md.
+
+#[cfg(feature = "std")]
+mod contract;
+mod corruption;
+mod golden;
+mod inverse;
+mod keys;
+mod strictness;
+mod telemetry;
