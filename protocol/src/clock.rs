@@ -15,6 +15,11 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Milliseconds since some fixed moment; never goes back.
     fn monotonic_ms(&self) -> u64;
+
+    /// The same in microseconds, for measuring how long something took.
+    fn monotonic_us(&self) -> u64 {
+        self.monotonic_ms() * 1_000
+    }
 }
 
 /// The machine's clock.
@@ -44,7 +49,11 @@ impl Clock for SystemClock {
     }
 
     fn monotonic_ms(&self) -> u64 {
-        self.started.elapsed().as_millis() as u64
+        self.monotonic_us() / 1_000
+    }
+
+    fn monotonic_us(&self) -> u64 {
+        self.started.elapsed().as_micros() as u64
     }
 }
 

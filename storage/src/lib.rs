@@ -2,6 +2,7 @@
 //!
 //! One trait, [`TelemetryStore`]; implementations beside it:
 //!
+//! * [`embedded::EmbeddedStore`]: SQLite files of this machine, nothing to install.
 //! * [`model::ModelStore`]: in memory, the meaning of the trait in the fewest lines. The other
 //!   implementations are compared with it.
 //!
@@ -11,9 +12,15 @@
 //! What is stored here is history, and what a page shows as "latest".
 #![warn(missing_docs)]
 
-pub mod limits;
-pub mod model;
 pub mod record;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod crash;
+pub mod embedded;
+pub mod limits;
+mod metrics;
+pub mod model;
 
 use async_trait::async_trait;
 use protocol::types::{BankSerial, EventNo, StationId};

@@ -4,7 +4,6 @@
 //! other crates use where durability is not their subject.
 
 use crate::limits::PAGE_ITEMS_MAX;
-use crate::record::TimeQuality;
 use crate::{
     BankPosition, BankReading, EventRecord, LatestSample, Page, Paged, Resolution, SampleBatch,
     SamplePosition, StoreError, StoreHealth, StoredSample, TelemetryStore, TimeRange,
@@ -73,7 +72,7 @@ impl State {
         self.batches.insert((station, boot_no, first), (window, batch.last_sample_no()));
         for stored in batch.stored() {
             let newest = self.latest.get(&station).map(StoredSample::position);
-            if stored.sample.time_quality != TimeQuality::Doubtful && newest < Some(stored.position()) {
+            if stored.sample.may_be_latest() && newest < Some(stored.position()) {
                 self.latest.insert(station, stored.clone());
             }
             self.samples.insert((station, stored.position()), (window, stored));

@@ -59,8 +59,8 @@ impl SampleBatch {
     }
 }
 
-/// The greatest time that is stored, Unix milliseconds.
-const TIME_MAX_MS: u64 = i64::MAX as u64;
+/// The greatest time that is stored, Unix milliseconds: one less than the greatest end of a range.
+const TIME_MAX_MS: u64 = i64::MAX as u64 - 1;
 
 /// One look of a station at itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +75,13 @@ pub struct Sample {
     pub readings: StationReadings,
     /// One entry for each slot, ascending.
     pub slots: Vec<SlotSample>,
+}
+
+impl Sample {
+    /// Whether its clock is good enough for it to be shown as the latest.
+    pub fn may_be_latest(&self) -> bool {
+        self.time_quality != TimeQuality::Doubtful
+    }
 }
 
 /// Readings of a station as a whole; `None` where it has no such sensor or did not send it.
@@ -353,7 +360,7 @@ mod tests {
         };
         batch.normalise();
         assert_eq!(batch.samples.len(), 1);
-        assert_eq!(batch.samples[0].at_ms, i64::MAX as u64);
+        assert_eq!(batch.samples[0].at_ms, TIME_MAX_MS);
         assert_eq!(batch.samples[0].slots, [slot(1), slot(3)]);
     }
 }

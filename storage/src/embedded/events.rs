@@ -1,0 +1,67 @@
+//! Events as rows: columns that a person reads in the sqlite3 shell, the body as JSON.
+
+use super::{stations, store_error};
+use crate::record::TimeQuality;
+use crate::{EventRecord, StoreError};
+use protocol::types::{Epoch, EventNo, StationId};
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+/// Writes one event, and that its station has come so far.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    event: &EventRecord,
+) -> Result<(), sqlx::Error> {
+    let body = serde_json::to_string(&event.body).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+    sqlx::query("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+        .bind(stations::blob(event.station_id))
+        .bind(event.event_no.0 as i64)
+        .bind(event.epoch.0 as i64)
+        .bind(event.happened_at_ms as i64)
+        .bind(text_of(event.time_quality))
+        .bind(event.received_at_ms as i64)
+        .bind(body)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        "INSERT INTO stations (station_id, last_event_no) VALUES (?, ?)
+             ON CONFLICT (station_id) DO UPDATE SET last_event_no = max(last_event_no, excluded.last_event_no)",
+    )
+    .bind(stations::blob(event.station_id))
+    .bind(event.event_no.0 as i64)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The event of a row.
+pub(super) fn of_row(station_id: StationId, row: &SqliteRow) -> Result<EventRecord, StoreError> {
+    let number = |column| row.try_get::<i64, _>(column).map_err(|error| store_error(&error));
+    let text = |column| row.try_get::<&str, _>(column).map_err(|error| store_error(&error));
+    Ok(EventRecord {
+        station_id,
+        epoch: Epoch(number("epoch")? as u64),
+        event_no: EventNo(number("event_no")? as u64),
+        happened_at_ms: number("happened_at_ms")? as u64,
+        time_quality: quality_of(text("time_quality")?)?,
+        received_at_ms: number("received_at_ms")? as u64,
+        body: serde_json::from_str(text("body")?).map_err(|_| StoreError::Corrupt)?,
+    })
+}
+
+fn text_of(quality: TimeQuality) -> &'static str {
+    match quality {
+        TimeQuality::Anchored => "anchored",
+        TimeQuality::Arrival => "arrival",
+        TimeQuality::Doubtful => "doubtful",
+    }
+}
+
+fn quality_of(text: &str) -> Result<TimeQuality, StoreError> {
+    match text {
+        "anchored" => Ok(TimeQuality::Anchored),
+        "arrival" => Ok(TimeQuality::Arrival),
+        "doubtful" => Ok(TimeQuality::Doubtful),
+        _ => Err(StoreError::Corrupt),
+    }
+}
