@@ -9,6 +9,7 @@ extern crate std;
 
 pub mod frame;
 pub mod message;
+pub mod session;
 
 pub mod crypto;
 pub mod limits;

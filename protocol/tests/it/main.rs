@@ -6,5 +6,6 @@ mod corruption;
 mod golden;
 mod inverse;
 mod keys;
+mod session;
 mod strictness;
 mod telemetry;

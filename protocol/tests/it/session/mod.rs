@@ -1,0 +1,3 @@
+//! Both ends of a session.
+
+mod size;
