@@ -2,4 +2,8 @@
 
 extern crate chautari_entities as entities;
 
+mod agreement;
+mod constraints;
 mod migrations;
+mod rows;
+mod words;
