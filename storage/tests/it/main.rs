@@ -2,4 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a check fails by panicking")]
 
 mod embedded;
+mod kill;
 mod model;
+mod released_data;
