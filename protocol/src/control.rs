@@ -136,7 +136,7 @@ pub struct WithdrawAnswer {
 }
 
 /// What a withdrawal achieved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WithdrawOutcome {
     /// It was still queued, or already known as unsent: it will never be sent.

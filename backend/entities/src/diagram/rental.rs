@@ -53,6 +53,8 @@ pub struct Model {
     pub return_slot: Option<StationSlotId>,
     /// Ours. Why it was cancelled: a code of the API.
     pub cancel_reason: Option<String>,
+    /// Ours. Since when an open rental does not count in `users.open_rentals`: it has been in doubt for long.
+    pub seat_released_at: Option<DateTimeUtc>,
     pub created_at: DateTimeUtc,
 }
 

@@ -27,6 +27,8 @@ pub struct Model {
     pub reason: Option<String>,
     /// The station itself cannot say.
     pub uncertain: bool,
+    /// The number of the event that brought the station's verdict, if an event brought it.
+    pub verdict_event_no: Option<i64>,
     /// After this no motor moves.
     pub expires_at: DateTimeUtc,
     pub max_clock_error_ms: i32,

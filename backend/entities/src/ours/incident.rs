@@ -35,6 +35,7 @@ text_enum! {
         EventParked = "event_parked",
         CommandInDoubt = "command_in_doubt",
         LateEvidence = "late_evidence",
+        ContradictingEvidence = "contradicting_evidence",
         StationAlarm = "station_alarm",
         ReturnUnmatched = "return_unmatched",
         RentalLost = "rental_lost",

@@ -14,6 +14,7 @@ create table commands (
     instance_id uuid,
     reason text,
     uncertain boolean not null default false,
+    verdict_event_no bigint,
     expires_at timestamptz not null,
     max_clock_error_ms integer not null,
     offered_at timestamptz,

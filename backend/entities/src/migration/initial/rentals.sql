@@ -42,6 +42,7 @@ create table rentals (
     eject_cmd_id uuid,
     return_slot uuid references station_slots (id),
     cancel_reason text,
+    seat_released_at timestamptz,
     created_at timestamptz not null,
     check (status not in ('active', 'overdue', 'completed') or started_at is not null),
     check (status <> 'completed' or ended_at is not null)
