@@ -195,6 +195,12 @@ impl CommandTable {
         begun
     }
 
+    /// For the connection: its session takes no commands any more.
+    pub fn give_up(&self, command: &Tracked) {
+        let reason = if self.is_draining() { UnsentReason::Draining } else { UnsentReason::NoSession };
+        self.unsent(command, reason);
+    }
+
     /// The station sent CMD_RECEIPT.
     pub fn received(&self, id: &CommandId) {
         let Some(command) = self.find(id) else { return };

@@ -23,6 +23,8 @@ pub struct Settings {
     pub keepalive_s: u16,
     /// The largest payload that a station may send after its login.
     pub frame_bytes_max: u16,
+    /// How long an acknowledgement may wait for more of its kind.
+    pub ack_delay_ms: u16,
     /// Bytes that may wait for one slow socket before it is closed.
     pub write_backlog_bytes_max: usize,
     /// Uplink items that may wait for the backend.
@@ -31,8 +33,6 @@ pub struct Settings {
     pub telemetry_bytes_max: usize,
     /// The most bytes of telemetry in one append.
     pub telemetry_append_bytes_max: usize,
-    /// Time-outs before and during the login.
-    pub handshake: HandshakeSettings,
     /// How many logins are let in.
     pub admission: AdmissionSettings,
     /// How the gateway empties itself.
@@ -50,32 +50,14 @@ impl Default for Settings {
             handshakes_max: 8_000,
             keepalive_s: 60,
             frame_bytes_max: 2_048,
+            ack_delay_ms: 20,
             write_backlog_bytes_max: 64 * 1_024,
             uplink_items_max: 16_384,
             telemetry_bytes_max: 32 * 1_024 * 1_024,
             telemetry_append_bytes_max: 1_024 * 1_024,
-            handshake: HandshakeSettings::default(),
             admission: AdmissionSettings::default(),
             drain: DrainSettings::default(),
         }
-    }
-}
-
-/// Deadlines of a socket that has not proven who it is, and of half frames.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HandshakeSettings {
-    /// The first byte must come within this time.
-    pub first_byte_ms: u64,
-    /// A frame that has begun must be whole within this time, at any point of the session.
-    pub whole_frame_ms: u64,
-    /// Login must be complete within this time.
-    pub total_ms: u64,
-}
-
-impl Default for HandshakeSettings {
-    fn default() -> Self {
-        Self { first_byte_ms: 5_000, whole_frame_ms: 15_000, total_ms: 20_000 }
     }
 }
 
@@ -95,6 +77,10 @@ pub struct AdmissionSettings {
     pub retry_min_ms: u32,
     /// A pending or refused station asks again after this time.
     pub pending_retry_ms: u32,
+    /// Told at login: the first and the longest pause of a station that cannot connect.
+    pub reconnect_min_ms: u32,
+    /// See `reconnect_min_ms`.
+    pub reconnect_max_ms: u32,
     /// Told at login: the time over which the fleet spreads when this gateway dies.
     pub reconnect_spread_ms: u32,
 }
@@ -108,6 +94,8 @@ impl Default for AdmissionSettings {
             block_burst: 3_000,
             retry_min_ms: 1_000,
             pending_retry_ms: 60_000,
+            reconnect_min_ms: 1_000,
+            reconnect_max_ms: 60_000,
             reconnect_spread_ms: 5_000,
         }
     }

@@ -1,18 +1,52 @@
 //! The gateway: holds the stations' sockets and stands between them and the backend.
 //!
 //! It keeps no durable state. Events go to the backend, telemetry to the store, and nothing is
-//! acknowledged to a station before one of the two has it on disk.
+//! acknowledged to a station before one of the two has it on disk; the two lanes never wait
+//! for each other. Commands come over HTTP and are delivered at most once per session; what is
+//! said to be unsent never reaches a socket.
+//!
+//! ```text
+//! stations ──TCP──► listener ─► worker: connection (one task each, drives the session machine)
+//!                                  │ events        │ samples        ▲ commands
+//!                               uplink ─► backend  telemetry ─► store  │
+//!                                  └──── acknowledgements ────────► registry ◄── control ◄── backend
+//! ```
+//!
+//! [`Gateway::start`] takes bound listeners and a stop signal; [`Gateway::join`] returns after the
+//! graceful drain. `metrics::describe` belongs to whoever installs the recorder.
+
+mod gateway;
 
 pub mod config;
 pub mod limits;
 
-pub mod backend;
+pub mod codec;
+mod connection;
+mod lanes;
+pub mod listener;
+mod service;
+mod worker;
+
+pub mod admission;
+pub mod keyring;
+pub mod roster;
+
 pub mod commands;
 pub mod control;
 pub mod presence;
 pub mod registry;
+
+pub mod backend;
 pub mod telemetry;
 pub mod uplink;
 
+mod drain;
+
 pub mod crash;
 pub mod metrics;
+
+pub use config::Settings;
+pub use control::InternalKeys;
+pub use drain::DrainReport;
+pub use gateway::{Gateway, Health, Listeners, Parts, StartError};
+pub use keyring::KeyRing;

@@ -52,6 +52,22 @@ pub const ROSTER_WAIT_MS: u64 = 20_000;
 pub const READ_SCRATCH_BYTES: usize = 64 * 1_024;
 /// Reads from one socket before another connection of the worker gets its turn.
 pub const READS_PER_TURN: usize = 4;
+/// Bytes that one turn gathers before they count as backlog.
+pub const WRITE_SCRATCH_BYTES: usize = 32 * 1_024;
+/// The longest sleep of a connection; a later alarm is set anew.
+pub const ALARM_MAX_MS: u64 = 3_600_000;
+/// How long the last word may take to reach the station before the socket closes.
+pub const FAREWELL_MS: u64 = 1_000;
+/// How often a worker hands its counts to the recorder.
+pub const COUNTERS_FLUSH_MS: u64 = 1_000;
+/// The pause after a failed accept, for example without file descriptors.
+pub const ACCEPT_PAUSE_MS: u64 = 50;
+/// A socket whose bytes stay unacknowledged for longer is dead.
+pub const TCP_USER_TIMEOUT_MS: u64 = 25_000;
+/// The kernel probes a silent socket after this time.
+pub const TCP_KEEPALIVE_MS: u64 = 60_000;
+/// Sockets that the kernel may hold for us before they are accepted.
+pub const ACCEPT_BACKLOG: i32 = 4_096;
 /// Accepted sockets that wait for a worker.
 pub const HANDOVER_SOCKETS_MAX: usize = 1_024;
 
@@ -61,3 +77,9 @@ pub const LANE_RETRY_MS: u64 = 100;
 pub const EVENT_COPIES_MAX: usize = 8_192;
 /// Events in one append to the history.
 pub const EVENT_COPIES_PER_APPEND: usize = 1_024;
+/// Steps in which a drain sends sessions away.
+pub const DRAIN_TICKS_PER_S: u32 = 50;
+/// How often a drain looks whether the sessions are gone.
+pub const DRAIN_LOOK_MS: u64 = 20;
+/// How long the carriers may take to stop after a drain.
+pub const STOP_MS: u64 = 3_000;

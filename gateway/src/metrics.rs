@@ -5,6 +5,8 @@ use metrics::{
     histogram,
 };
 use protocol::control::{ItemResult, UnsentReason};
+use protocol::frame::MessageType;
+use protocol::message::RetryReason;
 use storage::StoreError;
 
 /// Tells the recorder what each number means. Call it once, after the recorder is installed.
@@ -204,5 +206,89 @@ impl TelemetryMetrics {
 
     pub(crate) fn failed(&self, error: StoreError) {
         counter!("chautari_gateway_telemetry_failures_total", "error" => error.label()).increment(1);
+    }
+}
+
+/// Logins, refusals and closes.
+pub(crate) struct ConnectionMetrics {
+    pub(crate) logins: Counter,
+    pub(crate) takeovers: Counter,
+    connections: Gauge,
+    sessions: Gauge,
+}
+
+impl ConnectionMetrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            logins: counter!("chautari_gateway_logins_total"),
+            takeovers: counter!("chautari_gateway_takeovers_total"),
+            connections: gauge!("chautari_gateway_connections"),
+            sessions: gauge!("chautari_gateway_sessions"),
+        }
+    }
+
+    pub(crate) fn refused(&self, reason: RetryReason) {
+        counter!("chautari_gateway_refusals_total", "reason" => reason.label()).increment(1);
+    }
+
+    /// A socket that was closed right after accept.
+    pub(crate) fn turned_away(&self, reason: &'static str) {
+        counter!("chautari_gateway_refusals_total", "reason" => reason).increment(1);
+    }
+
+    pub(crate) fn closed(&self, reason: &'static str) {
+        counter!("chautari_gateway_closes_total", "reason" => reason).increment(1);
+    }
+
+    pub(crate) fn present(&self, connections: usize, sessions: usize) {
+        self.connections.set(connections as f64);
+        self.sessions.set(sessions as f64);
+    }
+}
+
+/// One worker's frames and bytes, handed to the recorder once a second: a frame costs an addition.
+pub(crate) struct FrameCounters {
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    frames_in: [u64; 256],
+    frames_out: [u64; 256],
+}
+
+impl FrameCounters {
+    pub(crate) const fn new() -> Self {
+        Self { bytes_in: 0, bytes_out: 0, frames_in: [0; 256], frames_out: [0; 256] }
+    }
+
+    pub(crate) fn frame_in(&mut self, kind: MessageType) {
+        self.frames_in[usize::from(kind.0)] += 1;
+    }
+
+    pub(crate) fn frame_out(&mut self, kind: MessageType) {
+        self.frames_out[usize::from(kind.0)] += 1;
+    }
+
+    pub(crate) fn flush(&mut self) {
+        flush_bytes("in", std::mem::take(&mut self.bytes_in));
+        flush_bytes("out", std::mem::take(&mut self.bytes_out));
+        flush_frames("in", &mut self.frames_in);
+        flush_frames("out", &mut self.frames_out);
+    }
+}
+
+fn flush_bytes(direction: &'static str, bytes: u64) {
+    if bytes > 0 {
+        counter!("chautari_gateway_bytes_total", "direction" => direction).increment(bytes);
+    }
+}
+
+fn flush_frames(direction: &'static str, frames: &mut [u64; 256]) {
+    for (kind, count) in (0..).zip(frames) {
+        if *count > 0 {
+            // Types that this build does not know share one name, so the labels are a closed set.
+            let name = MessageType(kind).name();
+            counter!("chautari_gateway_frames_total", "direction" => direction, "type" => name)
+                .increment(*count);
+            *count = 0;
+        }
     }
 }

@@ -5,6 +5,7 @@ use crate::limits;
 use crate::presence::PresenceHub;
 use futures::task::AtomicWaker;
 use protocol::control::StationPresence;
+use protocol::message::SamplePoint;
 use protocol::types::{CommandId, Epoch, EventNo, StationId};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -143,21 +144,12 @@ pub struct Inbox {
     /// All events up to this one are stored.
     pub events_through: EventNo,
     /// All samples of a boot up to this one are stored.
-    pub samples_through: Vec<SamplesThrough>,
+    pub samples_through: Vec<SamplePoint>,
     /// The station shall send its slot table.
     pub query_inventory: bool,
     /// The session shall end.
     pub leave: Option<Leave>,
     closed: bool,
-}
-
-/// An acknowledgement of telemetry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SamplesThrough {
-    /// The boot that counted the samples.
-    pub boot_no: u32,
-    /// The highest stored sample number.
-    pub sample_no: u32,
 }
 
 /// Why a session is asked to end.
@@ -207,7 +199,7 @@ impl SessionHandle {
     }
 
     /// Tells the station, soon, that its samples up to `through` are stored.
-    pub fn acknowledge_samples(&self, through: SamplesThrough) {
+    pub fn acknowledge_samples(&self, through: SamplePoint) {
         self.put(|inbox| {
             match inbox.samples_through.iter_mut().find(|known| known.boot_no == through.boot_no) {
                 Some(known) => known.sample_no = known.sample_no.max(through.sample_no),
@@ -269,6 +261,11 @@ impl SessionHandle {
     /// For the connection: be woken by the next entry.
     pub fn register(&self, waker: &Waker) {
         self.waker.register(waker);
+    }
+
+    /// For the connection: whether [`Self::take`] would answer something.
+    pub fn has_pending(&self) -> bool {
+        self.pending.load(Ordering::Acquire)
     }
 
     /// For the connection: everything that came since the last call. Without `commands`
@@ -379,11 +376,11 @@ mod tests {
         let session = session(1);
         session.acknowledge_events(EventNo(4));
         session.acknowledge_events(EventNo(3));
-        session.acknowledge_samples(SamplesThrough { boot_no: 1, sample_no: 9 });
-        session.acknowledge_samples(SamplesThrough { boot_no: 1, sample_no: 8 });
+        session.acknowledge_samples(SamplePoint { boot_no: 1, sample_no: 9 });
+        session.acknowledge_samples(SamplePoint { boot_no: 1, sample_no: 8 });
         let inbox = session.take(true).unwrap();
         assert_eq!(inbox.events_through, EventNo(4));
-        assert_eq!(inbox.samples_through, [SamplesThrough { boot_no: 1, sample_no: 9 }]);
+        assert_eq!(inbox.samples_through, [SamplePoint { boot_no: 1, sample_no: 9 }]);
         assert!(session.take(true).is_none());
     }
 }

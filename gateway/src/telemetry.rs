@@ -4,13 +4,16 @@ use crate::backend::Backoff;
 use crate::crash;
 use crate::limits;
 use crate::metrics::TelemetryMetrics;
-use crate::registry::{SamplesThrough, SessionHandle, locked};
+use crate::registry::{SessionHandle, locked};
 use protocol::clock::Clock;
 use protocol::control::UplinkItem;
+use protocol::message::{SamplePoint, Telemetry};
+use protocol::time::event_time;
+use protocol::types::StationId;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use storage::{EventRecord, SampleBatch, SlotSample, TelemetryStore};
+use storage::{EventRecord, Sample, SampleBatch, SlotSample, StationReadings, TelemetryStore};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -105,10 +108,8 @@ impl TelemetryLane {
             let (sessions, batches): (Vec<_>, Vec<_>) = entries
                 .into_iter()
                 .map(|entry| {
-                    let through = SamplesThrough {
-                        boot_no: entry.batch.boot_no,
-                        sample_no: entry.batch.last_sample_no(),
-                    };
+                    let through =
+                        SamplePoint { boot_no: entry.batch.boot_no, sample_no: entry.batch.last_sample_no() };
                     ((entry.session, through), entry.batch)
                 })
                 .unzip();
@@ -183,6 +184,36 @@ impl TelemetryLane {
             drop(queue);
             self.emptied.notify_waiters();
         }
+    }
+}
+
+/// Brings a batch from the wire into the form of the store.
+pub fn sample_batch(station_id: StationId, telemetry: &Telemetry<'_>, received_at_ms: u64) -> SampleBatch {
+    let mut samples = Vec::with_capacity(usize::from(telemetry.records.record_count()));
+    let mut walk = telemetry.samples();
+    while let Some(sample) = walk.next() {
+        let (at_ms, time_quality) = event_time(telemetry.anchor, sample.uptime_ms, received_at_ms);
+        let station = sample.station;
+        // Zero is the wire's word for "not measured"; a board at 0 °C with a supply is measured.
+        let has_supply = station.supply_mv != 0;
+        samples.push(Sample {
+            at_ms,
+            time_quality,
+            received_at_ms,
+            readings: StationReadings {
+                signal_dbm: (station.signal_dbm != 0).then_some(station.signal_dbm),
+                temperature_c: (has_supply || station.board_temperature_c != 0)
+                    .then_some(station.board_temperature_c),
+                supply_mv: has_supply.then_some(station.supply_mv),
+            },
+            slots: (1..).zip(sample.slots.iter().copied()).map(SlotSample::from).collect(),
+        });
+    }
+    SampleBatch {
+        station_id,
+        boot_no: telemetry.boot_no,
+        first_sample_no: telemetry.first_sample_no,
+        samples,
     }
 }
 

@@ -1,0 +1,542 @@
+//! One station's socket: one task that drives the session machine, without a buffer while idle.
+//!
+//! A turn takes what others ask of the session (commands first), reads what has arrived into the
+//! worker's buffer, parses it in place, lets the session react, and writes everything with one
+//! call. Only a half frame and bytes that the socket did not take are kept between turns.
+
+use crate::admission::Refusal;
+use crate::codec::FrameCodec;
+use crate::crash;
+use crate::lanes::Parked;
+use crate::limits;
+use crate::registry::{Inbox, Leave, SessionHandle};
+use crate::service::{ConnectionPermits, Service};
+use crate::telemetry::sample_batch;
+use crate::worker::{Scratch, with_scratch};
+use protocol::control::{CommandReport, EventBody, ReportedState, SessionOpened, StationEvent};
+use protocol::crypto::Nonce;
+use protocol::frame::Decoded;
+use protocol::limits::{LANE_WINDOW_BYTES, LANE_WINDOW_FRAMES};
+use protocol::message::{Command, GoawayReason, Hello, JournalState, Message, Reconnect, Telemetry, Window};
+use protocol::session::CloseReason;
+use protocol::session::gateway::{GatewaySession, Output, Received, Terms};
+use protocol::time::Now;
+use protocol::types::{CommandId, EventNo};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+/// A connection between its turns.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    peer: IpAddr,
+    service: Arc<Service>,
+    session: GatewaySession,
+    handle: Option<Arc<SessionHandle>>,
+    permits: ConnectionPermits,
+    /// The begin of a frame whose rest has not arrived.
+    partial: Vec<u8>,
+    /// Bytes that the socket did not take.
+    backlog: Vec<u8>,
+    /// What HELLO said, until the session is announced.
+    hello: Option<Box<SessionOpened>>,
+    /// Events and samples that found their queue full.
+    parked: Option<Box<Parked>>,
+    drains: bool,
+    sleeps_until_ms: u64,
+    end: Option<End>,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Session(CloseReason),
+    SlowReader,
+}
+
+impl End {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Session(reason) => reason.label(),
+            Self::SlowReader => "slow_reader",
+        }
+    }
+}
+
+/// Drives a socket from accept to close.
+pub(crate) async fn drive(
+    stream: TcpStream,
+    peer: IpAddr,
+    service: Arc<Service>,
+    nonce_g: Nonce,
+    permits: ConnectionPermits,
+) {
+    let now = service.now();
+    let mut connection = Connection {
+        stream,
+        peer,
+        session: GatewaySession::new(protocol::crypto::LinkMode::Clear, nonce_g, now),
+        service,
+        handle: None,
+        permits,
+        partial: Vec::new(),
+        backlog: Vec::new(),
+        hello: None,
+        parked: None,
+        drains: false,
+        sleeps_until_ms: 0,
+        end: None,
+    };
+    let end = {
+        let sleep = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(sleep);
+        std::future::poll_fn(|cx| with_scratch(|scratch| connection.turn(cx, sleep.as_mut(), scratch))).await
+    };
+    connection.finish(end).await;
+}
+
+impl Connection {
+    /// One wake-up: everything that can be done now, then the next alarm is set.
+    fn turn(&mut self, cx: &mut Context<'_>, mut sleep: Pin<&mut Sleep>, scratch: &mut Scratch) -> Poll<End> {
+        loop {
+            scratch.clear_out();
+            let now = self.service.now();
+            self.take_inbox(scratch, now);
+            let reads_on = self.read(cx, scratch, now);
+            self.handle_time(scratch, now);
+            self.flush(cx, scratch);
+            if let Some(end) = self.end {
+                return Poll::Ready(end);
+            }
+            // First the waker, then the look: what comes between the two is not missed.
+            if let Some(handle) = &self.handle {
+                handle.register(cx.waker());
+                if handle.has_pending() && self.backlog.is_empty() {
+                    continue;
+                }
+            }
+            if reads_on {
+                // The others of this worker get their turn first.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            ready!(self.poll_alarm(cx, sleep.as_mut()));
+        }
+    }
+
+    // What others ask
+
+    fn take_inbox(&mut self, scratch: &mut Scratch, now: Now) {
+        let Some(handle) = &self.handle else { return };
+        // A socket that takes no bytes gets no command: it stays proven unsent.
+        let Some(inbox) = handle.take(self.backlog.is_empty()) else { return };
+        self.handle_inbox(inbox, scratch, now);
+        self.drain(scratch);
+    }
+
+    fn handle_inbox(&mut self, inbox: Inbox, scratch: &mut Scratch, now: Now) {
+        for command in &inbox.commands {
+            if !self.session.is_open() || self.session.is_draining() {
+                self.service.commands.give_up(command);
+            } else if self.service.commands.begin_send(command) {
+                protocol::crash::point(crash::BEFORE_COMMAND_WRITE);
+                let message = Command::from_offer(command.id, &command.offer, self.session.epoch());
+                let sent = self.session.send_command(&message, now, scratch.room()).map(<[u8]>::len);
+                match sent {
+                    Ok(length) => {
+                        scratch.sent(length);
+                        scratch.has_command = true;
+                    }
+                    // Begun and not written: in doubt to the outside, which a query settles.
+                    Err(error) => tracing::warn!(cmd_id = %command.id, %error, "a command was not written"),
+                }
+            }
+        }
+        for query in &inbox.queries {
+            self.query(*query, scratch, now);
+        }
+        if inbox.query_inventory {
+            let cmd_id = scratch.command_id(now.wall_ms);
+            if let Ok(length) = self.session.query_inventory(cmd_id, now, scratch.room()).map(<[u8]>::len) {
+                scratch.sent(length);
+            }
+        }
+        if inbox.events_through > EventNo(0) {
+            protocol::crash::point(crash::BEFORE_EVENT_ACK_WRITE);
+            self.session.acknowledge_events(inbox.events_through, now);
+        }
+        for through in inbox.samples_through {
+            self.session.acknowledge_samples(through, now);
+        }
+        match inbox.leave {
+            Some(Leave::TakenOver) => self.session.dismiss(GoawayReason::Replaced, now),
+            Some(Leave::Revoked) => self.session.dismiss(GoawayReason::Revoked, now),
+            Some(Leave::Stopped) => self.session.dismiss(GoawayReason::Draining, now),
+            Some(Leave::Drained) => {
+                self.drains = true;
+                let deadline_ms = self.service.settings.drain.deadline_ms as u32;
+                self.session.goaway(GoawayReason::Draining, deadline_ms, now);
+                self.leave_if_finished(now);
+            }
+            None => {}
+        }
+    }
+
+    fn query(&mut self, cmd_id: CommandId, scratch: &mut Scratch, now: Now) {
+        if let Ok(length) = self.session.query(cmd_id, now, scratch.room()).map(<[u8]>::len) {
+            scratch.sent(length);
+        }
+    }
+
+    /// A draining session ends once its open ejects have their verdict.
+    fn leave_if_finished(&mut self, now: Now) {
+        if self.drains && !self.service.commands.has_open(&self.session.station_id()) {
+            self.session.dismiss(GoawayReason::Draining, now);
+        }
+    }
+
+    // What arrives
+
+    /// Answers whether there may be more to read.
+    fn read(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch, now: Now) -> bool {
+        for _ in 0..limits::READS_PER_TURN {
+            if self.session.is_over() || self.end.is_some() {
+                return false;
+            }
+            let mut bytes = scratch.take_read();
+            let kept = self.partial.len();
+            bytes[..kept].copy_from_slice(&self.partial);
+            let mut buffer = ReadBuf::new(&mut bytes[kept..]);
+            let polled = Pin::new(&mut self.stream).poll_read(cx, &mut buffer);
+            let read = buffer.filled().len();
+            let result = match polled {
+                Poll::Pending => {
+                    scratch.put_back(bytes);
+                    return false;
+                }
+                Poll::Ready(result) => result,
+            };
+            if result.is_err() || read == 0 {
+                let reason = if result.is_err() { CloseReason::LinkLost } else { CloseReason::PeerClosed };
+                self.session.handle_closed(reason);
+                self.drain(scratch);
+                scratch.put_back(bytes);
+                return false;
+            }
+            scratch.counters.bytes_in += read as u64;
+            self.handle_bytes(&bytes[..kept + read], scratch, now);
+            scratch.put_back(bytes);
+        }
+        true
+    }
+
+    fn handle_bytes(&mut self, bytes: &[u8], scratch: &mut Scratch, now: Now) {
+        let mut at = 0;
+        while !self.session.is_over() {
+            let codec = FrameCodec::new(self.session.payload_max_bytes());
+            match codec.next_frame(&bytes[at..]) {
+                Ok(Decoded::Complete { frame, consumed }) => {
+                    at += consumed;
+                    scratch.counters.frame_in(frame.header.kind);
+                    if let Some(received) = self.session.handle_frame(&frame, now) {
+                        self.handle_received(received, now);
+                    }
+                }
+                Ok(Decoded::Incomplete { .. }) => {
+                    if at < bytes.len() {
+                        self.session.handle_partial_frame(now);
+                    }
+                    break;
+                }
+                Err(error) => self.session.handle_broken_frame(error, now),
+            }
+            self.drain(scratch);
+        }
+        self.drain(scratch);
+        self.partial.clear();
+        if self.session.is_over() || at == bytes.len() {
+            self.partial = Vec::new();
+        } else {
+            self.partial.extend_from_slice(&bytes[at..]);
+        }
+        if let Some(handle) = &self.handle {
+            handle.seen(now.wall_ms);
+            if handle.mark_suspect(false) {
+                self.service.registry.announce_change(handle);
+            }
+            if let Some(rtt_ms) = self.session.round_trip_ms() {
+                handle.measured(rtt_ms);
+            }
+        }
+    }
+
+    fn handle_received(&mut self, received: Received<'_>, now: Now) {
+        match received {
+            Received::Hello(hello) => self.handle_hello(&hello),
+            Received::Proven { .. } => self.handle_proven(now),
+            Received::Telemetry(telemetry) => self.handle_telemetry(&telemetry, now),
+            Received::Event(event_no, message) => self.handle_event(event_no, &message, now),
+            Received::CommandReceipt(receipt) => {
+                self.service.commands.received(&receipt.cmd_id);
+                self.report(receipt.cmd_id, ReportedState::from(&receipt), now);
+            }
+            Received::CommandState(state) => {
+                if matches!(state.state, JournalState::Verdict(_)) {
+                    self.service.commands.answered(&state.cmd_id);
+                }
+                self.report(state.cmd_id, ReportedState::from(&state), now);
+                self.leave_if_finished(now);
+            }
+            Received::Goaway(goaway) => {
+                tracing::debug!(station_id = %self.session.station_id(), reason = goaway.reason.label(), "goaway");
+            }
+            Received::Complaint(error) => {
+                tracing::info!(station_id = %self.session.station_id(), code = error.code.label(), "complaint");
+            }
+        }
+    }
+
+    fn handle_hello(&mut self, hello: &Hello<'_>) {
+        match self.service.admission.judge_hello(hello, self.peer) {
+            Ok(key) => self.session.challenge(&key),
+            Err(refusal) => return self.refuse(refusal),
+        }
+        self.hello = Some(Box::new(SessionOpened {
+            instance_id: self.service.instance_id,
+            station_id: hello.station_id,
+            epoch: self.session.epoch(),
+            firmware: hello.firmware.to_owned(),
+            hardware: hello.hardware.to_owned(),
+            imei: (!hello.imei.is_empty()).then(|| hello.imei.to_owned()),
+            slots: hello.slots,
+        }));
+    }
+
+    fn handle_proven(&mut self, now: Now) {
+        let Some(hello) = self.hello.take() else { return };
+        let imei = hello.imei.as_deref().unwrap_or_default();
+        if let Err(refusal) = self.service.admission.judge_proven(&hello.station_id, hello.epoch, imei) {
+            return self.refuse(refusal);
+        }
+        let handle = Arc::new(SessionHandle::new(hello.station_id, hello.epoch, now.wall_ms));
+        match self.service.registry.accept(&handle) {
+            Err(stale) => {
+                tracing::warn!(station_id = %hello.station_id, epoch = %hello.epoch, last = %stale.last, "stale epoch");
+                return self.refuse(self.service.admission.stale_epoch());
+            }
+            Ok(Some(replaced)) => {
+                self.service.metrics.takeovers.increment(1);
+                replaced.leave(Leave::TakenOver);
+            }
+            Ok(None) => {}
+        }
+        self.session.welcome(self.terms());
+        self.permits.logged_in();
+        self.service.metrics.logins.increment(1);
+        tracing::debug!(station_id = %hello.station_id, epoch = %hello.epoch, peer = %self.peer, "session opened");
+        self.service.announcements.push(handle.clone(), *hello);
+        self.handle = Some(handle);
+        self.parked = None;
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.hello = None;
+        self.service.metrics.refused(refusal.reason);
+        self.session.refuse(refusal.reason, refusal.retry_after_ms);
+    }
+
+    fn terms(&self) -> Terms {
+        let settings = &self.service.settings;
+        let window = Window { frames: LANE_WINDOW_FRAMES, bytes: LANE_WINDOW_BYTES };
+        Terms {
+            keepalive_s: settings.keepalive_s,
+            payload_max_bytes: settings.frame_bytes_max,
+            ack_delay_ms: settings.ack_delay_ms,
+            event_window: window,
+            sample_window: window,
+            reconnect: Reconnect {
+                min_ms: settings.admission.reconnect_min_ms,
+                max_ms: settings.admission.reconnect_max_ms,
+                spread_ms: settings.admission.reconnect_spread_ms,
+            },
+        }
+    }
+
+    fn handle_telemetry(&mut self, telemetry: &Telemetry<'_>, now: Now) {
+        let Some(handle) = &self.handle else { return };
+        let batch = sample_batch(handle.station_id, telemetry, now.wall_ms);
+        Parked::send_batch(&mut self.parked, &self.service, handle, batch);
+    }
+
+    fn handle_event(&mut self, event_no: EventNo, message: &Message<'_>, now: Now) {
+        let Some(handle) = &self.handle else { return };
+        let (stamp, body) = match message {
+            Message::Event(event) => (&event.stamp, EventBody::from(event)),
+            Message::Alarm(alarm) => (&alarm.stamp, EventBody::from(alarm)),
+            Message::Inventory(inventory) => (&inventory.stamp, EventBody::from(inventory)),
+            Message::CmdResult(result) => {
+                self.service.commands.answered(&result.cmd_id);
+                (&result.stamp, EventBody::from(result))
+            }
+            // The session calls nothing else an event.
+            _ => return,
+        };
+        let (happened_at_ms, time_quality) = stamp.happened_at(now.wall_ms);
+        let event = StationEvent {
+            station_id: handle.station_id,
+            epoch: handle.epoch,
+            event_no,
+            happened_at_ms,
+            time_quality,
+            received_at_ms: now.wall_ms,
+            body,
+        };
+        Parked::send_event(&mut self.parked, &self.service, event);
+        self.leave_if_finished(now);
+    }
+
+    fn report(&self, cmd_id: CommandId, report: ReportedState, now: Now) {
+        let Some(handle) = &self.handle else { return };
+        self.service.uplink.push_report(CommandReport {
+            station_id: handle.station_id,
+            epoch: handle.epoch,
+            cmd_id,
+            received_at_ms: now.wall_ms,
+            report,
+        });
+    }
+
+    // Time
+
+    fn handle_time(&mut self, scratch: &mut Scratch, now: Now) {
+        if let Some(handle) = &self.handle {
+            Parked::retry(&mut self.parked, &self.service, handle);
+        }
+        if self.session.next_timeout_ms().is_some_and(|at_ms| at_ms <= now.monotonic_ms) {
+            self.session.handle_timeout(now);
+        }
+        if self.drains {
+            self.leave_if_finished(now);
+        }
+        self.drain(scratch);
+    }
+
+    /// Ready when something is due. The alarm is only moved forward; one that rings early is set anew.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>, mut sleep: Pin<&mut Sleep>) -> Poll<()> {
+        let now_ms = self.service.clock.monotonic_ms();
+        let mut due_ms = self.session.next_timeout_ms().unwrap_or(u64::MAX);
+        if self.parked.is_some() || self.drains {
+            due_ms = due_ms.min(now_ms + limits::LANE_RETRY_MS);
+        }
+        if due_ms <= now_ms {
+            return Poll::Ready(());
+        }
+        if self.sleeps_until_ms <= now_ms || due_ms < self.sleeps_until_ms {
+            self.sleeps_until_ms = due_ms;
+            let wait = Duration::from_millis(due_ms - now_ms);
+            let wait = wait.min(Duration::from_millis(limits::ALARM_MAX_MS));
+            sleep.as_mut().reset(Instant::now() + wait);
+        }
+        ready!(sleep.poll(cx));
+        self.sleeps_until_ms = 0;
+        Poll::Ready(())
+    }
+
+    // What is said
+
+    fn drain(&mut self, scratch: &mut Scratch) {
+        loop {
+            match self.session.poll_output(scratch.room()) {
+                Some(Output::Transmit { bytes, .. }) => {
+                    let length = bytes.len();
+                    scratch.sent(length);
+                }
+                Some(Output::Suspect) => {
+                    if let Some(handle) = &self.handle
+                        && handle.mark_suspect(true)
+                    {
+                        self.service.registry.announce_change(handle);
+                    }
+                }
+                Some(Output::Close(reason)) => self.end = Some(End::Session(reason)),
+                None => return,
+            }
+            if scratch.is_crowded() {
+                self.backlog.extend_from_slice(scratch.out());
+                scratch.clear_out();
+            }
+        }
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) {
+        if !self.backlog.is_empty() {
+            self.backlog.extend_from_slice(scratch.out());
+            let written = write_all_now(&mut self.stream, cx, &self.backlog);
+            self.backlog.drain(..written);
+            if self.backlog.is_empty() {
+                self.backlog = Vec::new();
+            }
+            scratch.counters.bytes_out += written as u64;
+        } else if !scratch.out().is_empty() {
+            let written = write_all_now(&mut self.stream, cx, scratch.out());
+            self.backlog.extend_from_slice(&scratch.out()[written..]);
+            scratch.counters.bytes_out += written as u64;
+        }
+        if std::mem::take(&mut scratch.has_command) {
+            protocol::crash::point(crash::AFTER_COMMAND_WRITE);
+        }
+        scratch.clear_out();
+        if self.backlog.len() > self.service.settings.write_backlog_bytes_max {
+            self.session.handle_closed(CloseReason::LinkLost);
+            self.end = Some(End::SlowReader);
+        }
+    }
+
+    // The end
+
+    async fn finish(mut self, end: End) {
+        let at_ms = self.service.clock.wall_ms();
+        self.service.metrics.closed(end.label());
+        if let Some(handle) = &self.handle {
+            self.service.registry.remove(handle, end.label(), at_ms);
+            // After the route is gone: what was never written finds the next session or is proven unsent.
+            self.service.commands.hand_over(handle.close());
+            tracing::debug!(station_id = %handle.station_id, epoch = %handle.epoch, reason = end.label(), "closed");
+        }
+        let says_goodbye = match end {
+            End::Session(CloseReason::PeerClosed | CloseReason::LinkLost) | End::SlowReader => false,
+            End::Session(_) => true,
+        };
+        if says_goodbye {
+            let farewell = async {
+                if !self.backlog.is_empty() {
+                    self.stream.write_all(&self.backlog).await?;
+                }
+                self.stream.shutdown().await?;
+                // Unread bytes would turn the close into a reset, and the last word would be lost.
+                let mut rest = [0; 512];
+                while tokio::io::AsyncReadExt::read(&mut self.stream, &mut rest).await? > 0 {}
+                std::io::Result::Ok(())
+            };
+            let _ = tokio::time::timeout(Duration::from_millis(limits::FAREWELL_MS), farewell).await;
+        }
+    }
+}
+
+/// Writes until the socket takes no more; an error shows at the next read.
+fn write_all_now(stream: &mut TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
+    let mut written = 0;
+    while written < bytes.len() {
+        match Pin::new(&mut *stream).poll_write(cx, &bytes[written..]) {
+            Poll::Ready(Ok(count)) if count > 0 => written += count,
+            Poll::Ready(_) => return bytes.len(),
+            Poll::Pending => break,
+        }
+    }
+    written
+}

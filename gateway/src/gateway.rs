@@ -1,0 +1,316 @@
+//! Puts the parts together, and takes them apart in order.
+
+use crate::admission::Admission;
+use crate::backend::{BackendClient, ClientError};
+use crate::commands::CommandTable;
+use crate::config::Settings;
+use crate::control::{self, ControlState, InternalKeys};
+use crate::drain::{self, DrainReport};
+use crate::keyring::KeyRing;
+use crate::limits;
+use crate::listener;
+use crate::metrics::ConnectionMetrics;
+use crate::presence::PresenceHub;
+use crate::registry::Registry;
+use crate::roster::RosterView;
+use crate::service::Service;
+use crate::telemetry::{EventCopies, TelemetryLane};
+use crate::uplink::{Announcements, Uplink};
+use crate::worker::Worker;
+use protocol::clock::Clock;
+use protocol::control::InstanceId;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use storage::TelemetryStore;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What a gateway is made of.
+pub struct Parts {
+    /// The `[gateway]` section.
+    pub settings: Settings,
+    /// Bound sockets.
+    pub listeners: Listeners,
+    /// The master keys.
+    pub keys: KeyRing,
+    /// The keys of the internal calls.
+    pub internal_keys: InternalKeys,
+    /// Fresh at every start.
+    pub instance_id: InstanceId,
+    /// 32 bytes from the system's random source; nonces are drawn from it.
+    pub seed: [u8; 32],
+    /// Where telemetry is kept. The gateway does not close it.
+    pub store: Arc<dyn TelemetryStore>,
+    /// The program's clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The two ports of a gateway.
+pub struct Listeners {
+    /// For stations, see [`listener::bind_stations`].
+    pub stations: TcpListener,
+    /// For the backend; a loopback address.
+    pub control: TcpListener,
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A socket or a thread cannot be used.
+    #[error("the gateway cannot start: {0}")]
+    Io(#[from] io::Error),
+    /// No client for the backend.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+}
+
+/// What `/readyz` wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Events reach the backend.
+    pub uplink: bool,
+    /// Samples reach the store.
+    pub telemetry: bool,
+    /// A roster was received, so stations may log in.
+    pub roster: bool,
+    /// The gateway drains.
+    pub draining: bool,
+}
+
+/// A running gateway.
+pub struct Gateway {
+    station_addr: SocketAddr,
+    control_addr: SocketAddr,
+    service: Arc<Service>,
+    roster: Arc<RosterView>,
+    drain: CancellationToken,
+    kill: CancellationToken,
+    supervisor: JoinHandle<DrainReport>,
+}
+
+impl Gateway {
+    /// Starts everything on the caller's runtime, sockets on threads of their own.
+    ///
+    /// Neither the backend nor the store has to be there. When `shutdown` is cancelled the
+    /// gateway drains and stops; await [`Self::join`] for it.
+    ///
+    /// # Errors
+    /// No thread, no runtime, or a key that no header can carry.
+    pub async fn start(parts: Parts, shutdown: CancellationToken) -> Result<Self, StartError> {
+        let Parts { settings, listeners, keys, internal_keys, instance_id, seed, store, clock } = parts;
+        let station_addr = listeners.stations.local_addr()?;
+        let control_addr = listeners.control.local_addr()?;
+        let backend = BackendClient::new(&settings.backend_url, &internal_keys)?;
+        let presence = Arc::new(PresenceHub::new());
+        let registry = Arc::new(Registry::new(presence.clone()));
+        let roster = Arc::new(RosterView::new());
+        let service = Arc::new(Service {
+            instance_id,
+            commands: Arc::new(CommandTable::new(instance_id, clock.clone(), registry.clone())),
+            admission: Admission::new(settings.admission.clone(), keys, roster.clone(), clock.clone()),
+            uplink: Arc::new(Uplink::new(settings.uplink_items_max)),
+            announcements: Arc::new(Announcements::new()),
+            telemetry: Arc::new(TelemetryLane::new(
+                settings.telemetry_bytes_max,
+                settings.telemetry_append_bytes_max,
+            )),
+            metrics: ConnectionMetrics::new(),
+            connections: AtomicUsize::new(0),
+            handshakes: AtomicUsize::new(0),
+            settings,
+            clock,
+            registry,
+        });
+        let stop = CancellationToken::new();
+        let workers = start_workers(&service, seed, &stop)?;
+        let tasks = TaskTracker::new();
+        start_carriers(&tasks, &service, &roster, &backend, &store, &stop);
+
+        let accepting = CancellationToken::new();
+        tasks.spawn(listener::accept(
+            listeners.stations,
+            service.clone(),
+            workers.clone(),
+            accepting.clone(),
+        ));
+        let drain = CancellationToken::new();
+        let state = ControlState {
+            instance_id,
+            commands: service.commands.clone(),
+            registry: service.registry.clone(),
+            presence,
+            clock: service.clock.clone(),
+            drain: drain.clone(),
+            shutdown: stop.clone(),
+        };
+        let server = axum::serve(listeners.control, control::router(state, internal_keys))
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
+        tasks.spawn(async move {
+            if let Err(error) = server.await {
+                tracing::error!(%error, "the control server ended");
+            }
+        });
+
+        tracing::info!(%instance_id, %station_addr, %control_addr, link = "clear", "gateway started");
+        let kill = CancellationToken::new();
+        let supervisor =
+            Supervisor { service: service.clone(), tasks, workers, accepting, stop, kill: kill.clone() };
+        let supervisor = tokio::spawn(supervisor.run(shutdown, drain.clone()));
+        Ok(Self { station_addr, control_addr, service, roster, drain, kill, supervisor })
+    }
+
+    /// Where stations connect.
+    pub fn station_addr(&self) -> SocketAddr {
+        self.station_addr
+    }
+
+    /// Where the backend connects.
+    pub fn control_addr(&self) -> SocketAddr {
+        self.control_addr
+    }
+
+    /// This process, until it ends.
+    pub fn instance_id(&self) -> InstanceId {
+        self.service.instance_id
+    }
+
+    /// How many stations are logged in.
+    pub fn sessions(&self) -> usize {
+        self.service.registry.count()
+    }
+
+    /// How many sockets are open, before and after login.
+    pub fn connections(&self) -> usize {
+        self.service.connections.load(Ordering::Relaxed)
+    }
+
+    /// How the gateway is doing.
+    pub fn health(&self) -> Health {
+        Health {
+            uplink: !self.service.uplink.is_failing(),
+            telemetry: !self.service.telemetry.is_failing(),
+            roster: self.roster.is_loaded(),
+            draining: self.service.commands.is_draining(),
+        }
+    }
+
+    /// Starts the drain that `POST /control/v1/drain` starts; the process stays.
+    pub fn drain(&self) {
+        self.drain.cancel();
+    }
+
+    /// Ends all patience: what is queued is left to the stations, as in a crash.
+    pub fn kill(&self) {
+        self.kill.cancel();
+    }
+
+    /// Returns once everything has stopped.
+    pub async fn join(self) -> DrainReport {
+        self.supervisor.await.unwrap_or(DrainReport { sessions: 0, uplink_items: 0, telemetry_batches: 0 })
+    }
+}
+
+fn start_workers(
+    service: &Arc<Service>,
+    seed: [u8; 32],
+    stop: &CancellationToken,
+) -> Result<Arc<Vec<Worker>>, StartError> {
+    (0..service.settings.workers.max(1))
+        .map(|number| {
+            // Each worker draws from a stream of its own.
+            let mut own_seed = seed;
+            for (byte, part) in own_seed.iter_mut().zip((number as u64).to_be_bytes()) {
+                *byte ^= part;
+            }
+            Worker::start(number, service.clone(), own_seed, stop.clone()).map_err(StartError::Io)
+        })
+        .collect::<Result<Vec<_>, _>>()
+        .map(Arc::new)
+}
+
+fn start_carriers(
+    tasks: &TaskTracker,
+    service: &Arc<Service>,
+    roster: &Arc<RosterView>,
+    backend: &BackendClient,
+    store: &Arc<dyn TelemetryStore>,
+    stop: &CancellationToken,
+) {
+    let copies = Arc::new(EventCopies::new());
+    let Service { uplink, registry, clock, announcements, telemetry, commands, .. } = &**service;
+    tasks.spawn(uplink.clone().carry(
+        service.instance_id,
+        backend.clone(),
+        registry.clone(),
+        copies.clone(),
+        clock.clone(),
+        stop.clone(),
+    ));
+    tasks.spawn(copies.carry(store.clone(), stop.clone()));
+    tasks.spawn(telemetry.clone().carry(store.clone(), clock.clone(), stop.clone()));
+    tasks.spawn(roster.clone().follow(backend.clone(), registry.clone(), stop.clone()));
+    for _ in 0..limits::ANNOUNCEMENTS_AT_ONCE {
+        tasks.spawn(announcements.clone().carry(backend.clone(), stop.clone()));
+    }
+    let sweep = commands.clone().sweep_for_ever();
+    let stopped = stop.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            () = sweep => {}
+            () = stopped.cancelled() => {}
+        }
+    });
+    tasks.spawn(report_presence(service.clone(), stop.clone()));
+}
+
+async fn report_presence(service: Arc<Service>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let connections = service.connections.load(Ordering::Relaxed);
+        service.metrics.present(connections, service.registry.count());
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(limits::COUNTERS_FLUSH_MS)) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
+
+/// Waits for the stop signal and stops in order: sockets, sessions, queues, tasks, threads.
+struct Supervisor {
+    service: Arc<Service>,
+    tasks: TaskTracker,
+    workers: Arc<Vec<Worker>>,
+    accepting: CancellationToken,
+    stop: CancellationToken,
+    kill: CancellationToken,
+}
+
+impl Supervisor {
+    async fn run(self, shutdown: CancellationToken, drain: CancellationToken) -> DrainReport {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = drain.cancelled() => {}
+            () = self.kill.cancelled() => {}
+        }
+        self.accepting.cancel();
+        let report = drain::drain(&self.service, &self.kill).await;
+        tracing::info!(?report, "drained");
+        // An operator's drain leaves the process standing until it is told to stop.
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = self.kill.cancelled() => {}
+        }
+        self.stop.cancel();
+        self.tasks.close();
+        let _ = tokio::time::timeout(Duration::from_millis(limits::STOP_MS), self.tasks.wait()).await;
+        // The acceptor has ended, so this is the last owner of the threads.
+        if let Ok(workers) = Arc::try_unwrap(self.workers) {
+            let _ = tokio::task::spawn_blocking(move || workers.into_iter().for_each(Worker::join)).await;
+        }
+        report
+    }
+}
