@@ -1,11 +1,12 @@
 //! One id type for each table, so that no id can be taken for another.
+//!
+//! Nothing here makes an id: the caller makes a UUIDv7 of its own clock and randomness and says `.into()`.
 
-use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, DeriveValueType, TryFromU64};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
-use uuid::{NoContext, Timestamp, Uuid};
+use uuid::Uuid;
 
 macro_rules! ids {
     ($($name:ident => $table:literal,)+) => {$(
@@ -15,13 +16,6 @@ macro_rules! ids {
             Serialize, Deserialize, utoipa::ToSchema, DeriveValueType,
         )]
         pub struct $name(pub Uuid);
-
-        impl $name {
-            /// A new id that carries `now`, to the millisecond, and 74 random bits.
-            pub fn at(now: DateTime<Utc>) -> Self {
-                Self(uuid_at(now))
-            }
-        }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,24 +124,9 @@ ids! {
     StaffSessionId => "staff_sessions",
 }
 
-fn uuid_at(now: DateTime<Utc>) -> Uuid {
-    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
-    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.timestamp_subsec_nanos()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_id_carries_the_time_it_was_made_at() {
-        let now = DateTime::from_timestamp_millis(1_770_000_000_123).unwrap();
-        let id = UserId::at(now);
-        assert_eq!(id.0.get_version_num(), 7);
-        assert_eq!(id.0.get_timestamp().unwrap().to_unix(), (1_770_000_000, 123_000_000));
-        assert_ne!(id, UserId::at(now));
-        assert!(id < UserId::at(now + chrono::Duration::milliseconds(1)));
-    }
 
     #[test]
     fn an_id_is_its_bare_uuid_in_text_and_json() {

@@ -194,6 +194,22 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn every_amount_survives_its_text(paisa: i64) {
+            assert_eq!(Paisa::parse(&Paisa(paisa).to_string()), Ok(Paisa(paisa)));
+        }
+
+        #[test]
+        fn what_is_read_shows_as_the_same_number(text in "-?[0-9]{1,12}(\\.[0-9]{1,2})?") {
+            let read = Paisa::parse(&text).unwrap().to_string();
+            let (rupees, fraction) = text.split_once('.').unwrap_or((&text, ""));
+            let (whole, places) = read.split_once('.').unwrap();
+            assert_eq!(places, format!("{fraction:0<2}"));
+            assert_eq!(whole.parse::<i64>().unwrap(), rupees.parse::<i64>().unwrap());
+        }
+    }
+
     #[test]
     fn arithmetic_never_wraps() {
         assert_eq!(Paisa(i64::MAX).checked_add(Paisa(1)), None);

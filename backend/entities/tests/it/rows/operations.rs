@@ -20,6 +20,7 @@ impl Sample for command::Entity {
             instance_id: Some(Uuid::from_u128(7)),
             reason: Some("reason".to_owned()),
             uncertain: true,
+            verdict_event_no: Some(i64::MAX),
             expires_at: at(12),
             max_clock_error_ms: 14,
             offered_at: Some(at(14)),

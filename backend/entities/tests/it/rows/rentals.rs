@@ -51,6 +51,7 @@ impl Sample for rental::Entity {
             eject_cmd_id: Some(id()),
             return_slot: Some(id()),
             cancel_reason: Some("cancel reason".to_owned()),
+            seat_released_at: Some(at(25)),
             created_at: at(25),
         }
     }
