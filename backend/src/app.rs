@@ -7,7 +7,8 @@ use crate::error::{ProblemKind, Result};
 use crate::jobs::Queue;
 use crate::news::{self, Listener};
 use crate::random::Random;
-use crate::{api, http, jobs};
+use crate::stations::presence::PresenceMap;
+use crate::{api, http, jobs, stations};
 use axum::Router;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -19,17 +20,17 @@ use uuid::Uuid;
 
 /// The public operations of every domain, below [`api::PREFIX`].
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(http::routes())
+    OpenApiRouter::new().merge(http::routes()).merge(stations::routes())
 }
 
 /// What gateways call.
 fn internal_routes() -> Router<App> {
-    Router::new()
+    Router::new().merge(stations::internal_routes())
 }
 
 /// What every domain may refuse, beside what any request may be refused for.
 pub(crate) fn refusals() -> impl Iterator<Item = &'static ProblemKind> {
-    let domains: &[&'static [ProblemKind]] = &[];
+    let domains: &[&'static [ProblemKind]] = &[stations::Refusal::ALL];
     domains.iter().copied().flatten()
 }
 
@@ -59,6 +60,10 @@ pub struct State {
     pub random: Random,
     /// The books.
     pub db: Db,
+    /// Which stations are reachable, and how.
+    pub presence: PresenceMap,
+    /// Cancelled when the program begins to stop: long polls and streams end.
+    pub stopping: CancellationToken,
     /// For calls to gateways and providers: connections are shared, every call has a time-out.
     pub http: reqwest::Client,
     queues: Vec<Queue>,
@@ -83,6 +88,9 @@ impl App {
             .build()
             .map_err(anyhow::Error::from)?;
         let instance_id = random.uuid_v7(clock.now());
+        let presence = PresenceMap::new(&settings.backend.gateways, clock.clone());
+        let stopping = CancellationToken::new();
+        let queues = queues();
         Ok(Self(Arc::new(State {
             instance_id,
             settings,
@@ -90,8 +98,10 @@ impl App {
             clock,
             random,
             db,
+            presence,
+            stopping,
             http,
-            queues: queues(),
+            queues,
         })))
     }
 
@@ -112,7 +122,13 @@ impl App {
 
     /// Starts all that runs beside requests; it ends with `shutdown`.
     pub fn start(&self, tracker: &TaskTracker, shutdown: &CancellationToken) {
+        let (app, stop) = (self.clone(), shutdown.clone());
+        tracker.spawn(async move {
+            stop.cancelled().await;
+            app.stopping.cancel();
+        });
         tracker.spawn(jobs::run(self.clone(), shutdown.clone()));
+        stations::start(self, tracker, shutdown);
     }
 
     pub(crate) fn queue(&self, name: &str) -> Option<Queue> {

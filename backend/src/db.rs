@@ -199,6 +199,16 @@ impl Tx {
         self.wrote_jobs.store(true, Ordering::Relaxed);
     }
 
+    /// Waits until no other transaction holds `lock`, and holds it to the end of this one. SQLite has one writer
+    /// anyway.
+    pub async fn lock(&self, lock: Lock) -> Result<()> {
+        if self.get_database_backend() == DbBackend::Postgres {
+            let sql = format!("select pg_advisory_xact_lock({})", LOCKS_START + lock as i64);
+            self.execute_unprepared(&sql).await?;
+        }
+        Ok(())
+    }
+
     /// A transaction in the transaction: [`Tx::keep`] or [`Tx::undo`] it.
     pub async fn savepoint(&self) -> Result<Self> {
         Ok(Self {
@@ -234,6 +244,16 @@ impl Tx {
         Ok(())
     }
 }
+
+/// What only one transaction may do at a time, over all nodes.
+#[derive(Clone, Copy, Debug)]
+pub enum Lock {
+    /// Giving the next version to the roster of stations.
+    Roster,
+}
+
+/// Any number that no other program on the same PostgreSQL uses.
+const LOCKS_START: i64 = 7_420_808_100;
 
 #[async_trait::async_trait]
 impl ConnectionTrait for Tx {

@@ -6,6 +6,8 @@
 
 pub mod app;
 
+pub mod stations;
+
 pub mod api;
 pub mod auth;
 pub mod clock;

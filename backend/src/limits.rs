@@ -56,3 +56,26 @@ pub const JOB_BACKOFF_MAX: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
 pub const JOBS_DRAIN_MAX: usize = 10_000;
 /// How long finished jobs are kept for the curious.
 pub const JOB_KEPT: chrono::TimeDelta = chrono::TimeDelta::days(3);
+
+/// A gateway that says nothing for so long makes its stations unknown.
+pub const PRESENCE_SILENCE_MS: u64 = 15_000;
+/// The first pause before a presence stream is asked for again.
+pub const PRESENCE_RETRY_MIN: Duration = Duration::from_millis(200);
+/// The longest pause before a presence stream is asked for again.
+pub const PRESENCE_RETRY_MAX: Duration = Duration::from_secs(5);
+/// The longest line of a presence stream, bytes.
+pub const PRESENCE_LINE_MAX_BYTES: usize = 64 * 1024;
+/// The shortest pause between two writes of presence to the book.
+pub const PROJECTION_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// The longest pause between two writes of presence to the book.
+pub const PROJECTION_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Stations in one write of presence.
+pub const PROJECTION_CHUNK: usize = 200;
+/// How old the heartbeat of an online station in the book may become.
+pub const HEARTBEAT_WRITTEN_EVERY: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
+/// The longest wait for a newer roster, milliseconds.
+pub const ROSTER_WAIT_MAX_MS: u64 = 60_000;
+/// How often a waiting roster call asks the book.
+pub const ROSTER_POLL: Duration = Duration::from_secs(1);
+/// Commands in doubt that one briefing names.
+pub const BRIEFING_QUERIES_MAX: u64 = 32;

@@ -5,4 +5,5 @@
 mod books;
 mod doors;
 mod jobs;
+mod stations;
 mod test_app;

@@ -5,7 +5,6 @@
 #[cfg(feature = "std")]
 mod contract;
 mod corruption;
-mod fuzz_smoke;
 mod golden;
 mod inverse;
 mod keys;

@@ -1,0 +1,77 @@
+//! `GET stations/{serial_number}`: one station with its slots.
+
+use crate::app::App;
+use crate::error::{ProblemBody, Result};
+use crate::extract::{Json, Path};
+use crate::stations::Refusal;
+use crate::stations::view::{StationView, view};
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use entities::station_slot::{self, SlotStatus};
+use entities::{station, station_amenity, station_amenity_mapping};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A station and what is in it. Nothing here says what hardware it is made of.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct StationDetail {
+    /// The station.
+    #[serde(flatten)]
+    station: StationView,
+    /// Its slots, ascending.
+    slots: Vec<SlotView>,
+    /// What else is there, like wifi.
+    amenities: Vec<String>,
+    /// When it was last heard of; absent before its first login.
+    last_heartbeat: Option<DateTime<Utc>>,
+}
+
+/// A slot as riders see it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SlotView {
+    /// Counted from 1.
+    slot_number: i32,
+    /// `available` means that it is free to take a bank.
+    status: SlotStatus,
+    /// Percent of the bank in it; absent while it is empty.
+    battery_level: Option<i32>,
+}
+
+/// One station with its slots.
+#[utoipa::path(get, path = "/stations/{serial_number}", tag = "stations", params(("serial_number" = String, Path, description = "What the QR code says")), responses((status = 200, body = StationDetail), (status = 404, body = ProblemBody)))]
+pub(super) async fn station_detail(
+    State(app): State<App>,
+    Path(serial_number): Path<String>,
+) -> Result<Json<StationDetail>> {
+    let row = station::Entity::find()
+        .filter(station::Column::SerialNumber.eq(serial_number))
+        .one(app.db.read())
+        .await?
+        .ok_or(Refusal::StationNotFound)?;
+    let slots = station_slot::Entity::find()
+        .filter(station_slot::Column::StationId.eq(row.id))
+        .order_by_asc(station_slot::Column::SlotNumber)
+        .all(app.db.read())
+        .await?;
+    let amenities = station_amenity_mapping::Entity::find()
+        .filter(station_amenity_mapping::Column::StationId.eq(row.id))
+        .filter(station_amenity_mapping::Column::IsAvailable.eq(true))
+        .find_also_related(station_amenity::Entity)
+        .all(app.db.read())
+        .await?;
+    let last_heartbeat = row.last_heartbeat;
+    let station = view(&app, vec![row]).await?.into_iter().next().ok_or(Refusal::StationNotFound)?;
+    let slots = slots.into_iter().map(|slot| SlotView {
+        slot_number: slot.slot_number,
+        status: slot.status,
+        battery_level: slot.battery_level,
+    });
+    let amenities = amenities.into_iter().filter_map(|(_, amenity)| amenity.map(|amenity| amenity.name));
+    Ok(Json(StationDetail {
+        station,
+        slots: slots.collect(),
+        amenities: amenities.collect(),
+        last_heartbeat,
+    }))
+}
