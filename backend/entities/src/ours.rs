@@ -1,18 +1,23 @@
-//! Our own tables, which the ER diagram does not have: ledger, commands, inbox, jobs, sessions.
+//! Our own tables, which the ER diagram does not have, in the groups of `migration/initial/`.
 
-pub mod command;
-pub mod hold;
-pub mod idempotency_key;
-pub mod incident;
-pub mod job;
+// Rentals.
 pub mod late_fee_config;
+
+// Money.
+pub mod hold;
 pub mod ledger_account;
 pub mod ledger_balance;
 pub mod ledger_entry;
 pub mod ledger_posting;
-pub mod otp_request;
 pub mod payment_attempt;
 pub mod sandbox_payment;
+
+// Commands to stations, their events, jobs, sessions.
+pub mod command;
+pub mod idempotency_key;
+pub mod incident;
+pub mod job;
+pub mod otp_request;
 pub mod staff_credential;
 pub mod staff_session;
 pub mod station_event;
