@@ -15,6 +15,7 @@ pub struct Now {
 ///
 /// It travels with every event and batch, so every gateway maps the same record to the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
 pub struct Anchor {
     /// Unix milliseconds, by the gateway's clock.
     pub wall_ms: u64,

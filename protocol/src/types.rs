@@ -214,6 +214,7 @@ pub type SlotNumber = u8;
 
 /// The state bits of a slot, as on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
 pub struct SlotState(pub u16);
 
 impl SlotState {

@@ -219,9 +219,8 @@ impl TelemetryStore for EmbeddedStore {
     }
 
     fn health(&self) -> StoreHealth {
-        let failing = *self.shared.failing.lock().unwrap_or_else(PoisonError::into_inner);
         StoreHealth {
-            failing: failing.or(self.shared.check_open().err()),
+            failing: self.shared.failing().or(self.shared.check_open().err()),
             queued_writes: self.queued(),
             stored_bytes: Some(self.shared.stored_bytes.load(Ordering::Relaxed)),
             set_aside: self.shared.set_aside.clone(),
@@ -250,6 +249,11 @@ impl Shared {
         *shared = Arc::new(windows);
     }
 
+    /// The last write's failure, until a write succeeds again.
+    fn failing(&self) -> Option<StoreError> {
+        *self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn check_open(&self) -> Result<(), StoreError> {
         if self.closed.load(Ordering::Acquire) { Err(StoreError::Unavailable) } else { Ok(()) }
     }
@@ -259,6 +263,13 @@ impl Shared {
         let now_ms = self.clock.wall_ms();
         now_ms - now_ms % self.settings.window_ms
     }
+}
+
+/// The bytes that the tail holds for these batches, so that a bench can write the same to a plain file.
+#[cfg(feature = "conformance")]
+pub fn packed_bytes(batches: &[SampleBatch]) -> Vec<u8> {
+    let packed = batches.iter().filter_map(|batch| layout::pack(batch.samples.iter()).ok());
+    packed.flatten().collect()
 }
 
 /// What a caller can react to, of what SQLite said.

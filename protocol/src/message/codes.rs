@@ -8,6 +8,7 @@ macro_rules! codes {
     )*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
         pub enum $name {
             $( $(#[$variant_doc])* $variant, )*
             /// A number that this build does not know.
@@ -276,6 +277,8 @@ codes! {
         PowerLow = 13 "power_low",
         /// The journal could not be written.
         JournalFailed = 14 "journal_failed",
+        /// Power was lost while it waited for another actuation.
+        PowerLost = 15 "power_lost",
     }
 
     /// Why the outcome is not known.

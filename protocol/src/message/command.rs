@@ -80,6 +80,7 @@ impl<'a> Body<'a> for Command<'a> {
 
 /// What the journal of a station finally says of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "std", derive(serde::Serialize, serde::Deserialize))]
 pub enum Verdict {
     /// The bank was read before, the motor is home, the slot is empty after.
     Done(DoneReason),

@@ -303,7 +303,7 @@ pub struct Welcome {
 }
 
 /// Back-off after a connection that ended without a word, sized to the fleet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Reconnect {
     /// The first wait.
     pub min_ms: u32,

@@ -41,6 +41,11 @@ impl<Key: Copy + Default + PartialOrd> InFlight<Key> {
             && (self.used == 0 || self.bytes_used() + bytes <= self.bytes_max as usize)
     }
 
+    /// Whether nothing is on its way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
     /// Notes a frame on its way; `false` if it does not fit.
     pub(super) fn take(&mut self, key: Key, bytes: usize) -> bool {
         if !self.fits(bytes) {

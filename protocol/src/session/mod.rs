@@ -1,5 +1,9 @@
 //! Sessions: the machines of both ends, without I/O and without a clock.
 //!
+//! Read in this order: [`gateway`] and [`station`] are the two ends; [`commands`] is the contract that
+//! moves metal at most once; [`flash`] and [`sensors`] are what a station must bring along;
+//! [`outcome`] names each way in which an eject can end.
+//!
 //! Both machines are driven alike, and the driver owns the socket:
 //!
 //! 1. Give an input: `handle_frame`, `handle_timeout`, `handle_closed`, an answer or an action.
@@ -9,8 +13,14 @@
 //!
 //! A machine never speaks after `Close`, and all inputs after it are ignored.
 
+pub mod commands;
+pub mod flash;
 pub mod gateway;
 mod lanes;
+pub mod outcome;
+pub mod samples;
+pub mod sensors;
+pub mod station;
 mod timers;
 
 pub use lanes::WINDOW_FRAMES_MAX;

@@ -1,4 +1,8 @@
-//! Round-trip time. All times are given.
+//! Round-trip time, reconnect back-off and the station's own clock. All times are given.
+
+use core::cmp::min;
+
+use crate::message::Reconnect;
 
 /// Measures the round trip by frames that the peer answers at once.
 ///
@@ -39,5 +43,86 @@ impl RoundTrip {
             Some(old_ms) => ((u64::from(old_ms) * 7 + u64::from(sample_ms)) / 8) as u32,
         });
         self.timed_seq = 0;
+    }
+}
+
+/// The station's back-off between connections.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Backoff {
+    terms: Reconnect,
+    failures: u8,
+}
+
+impl Backoff {
+    pub(super) const fn new(terms: Reconnect) -> Self {
+        Self { terms, failures: 0 }
+    }
+
+    /// A session opened: the terms are the gateway's, and all failures are forgiven.
+    pub(super) fn opened(&mut self, terms: Reconnect) {
+        self.terms = terms;
+        self.failures = 0;
+    }
+
+    /// The wait after an open session ended: anywhere in the fleet's spread, because all others may have lost theirs too.
+    pub(super) fn after_session_ms(&self, dice: &mut Dice) -> u64 {
+        u64::from(self.terms.min_ms) + dice.below(u64::from(self.terms.spread_ms))
+    }
+
+    /// The wait after a connection that never became a session: doubles, and half of it is random.
+    pub(super) fn after_failure_ms(&mut self, dice: &mut Dice) -> u64 {
+        let doubled_ms = u64::from(self.terms.min_ms.max(1)) << min(self.failures, 20);
+        self.failures = self.failures.saturating_add(1);
+        let wait_ms = min(doubled_ms, u64::from(self.terms.max_ms.max(self.terms.min_ms)));
+        wait_ms / 2 + dice.below(wait_ms / 2 + 1)
+    }
+}
+
+/// Spreads stations apart. Seeded by the caller; never used for anything secret.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Dice(pub(super) u64);
+
+impl Dice {
+    /// Anything below `bound`; zero for a bound of zero.
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut word = self.0;
+        word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        word ^= word >> 31;
+        if bound == 0 { 0 } else { word % bound }
+    }
+}
+
+/// What a station knows of the wall clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct StationClock {
+    set: Option<ClockReading>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct ClockReading {
+    wall_ms: u64,
+    uptime_ms: u64,
+    error_ms: u32,
+}
+
+impl StationClock {
+    /// Takes the gateway's time, unless what is known is better.
+    pub(super) fn set(&mut self, wall_ms: u64, uptime_ms: u64, error_ms: u32, drift_ppm: u32) {
+        let known = self.read(uptime_ms, drift_ppm);
+        if known.is_none_or(|(_, known_error_ms)| error_ms <= known_error_ms) {
+            self.set = Some(ClockReading { wall_ms, uptime_ms, error_ms });
+        }
+    }
+
+    /// Unix milliseconds and the greatest error of them; `None` before the first TIME of this boot.
+    pub(super) fn read(&self, uptime_ms: u64, drift_ppm: u32) -> Option<(u64, u32)> {
+        let reading = self.set?;
+        let elapsed_ms = uptime_ms.saturating_sub(reading.uptime_ms);
+        let drift_ms = elapsed_ms.saturating_mul(u64::from(drift_ppm)).div_ceil(1_000_000);
+        let error_ms = u64::from(reading.error_ms).saturating_add(drift_ms);
+        Some((reading.wall_ms.saturating_add(elapsed_ms), u32::try_from(error_ms).unwrap_or(u32::MAX)))
     }
 }

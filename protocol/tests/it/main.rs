@@ -5,6 +5,7 @@
 #[cfg(feature = "std")]
 mod contract;
 mod corruption;
+mod fuzz_smoke;
 mod golden;
 mod inverse;
 mod keys;

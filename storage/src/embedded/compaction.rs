@@ -96,7 +96,9 @@ impl OpenWindow {
             let counted = Tail::count(self.connection(shared).await?, ripe_at).await;
             match counted {
                 Ok(tail) => self.tail = Some(tail),
-                Err(error) => return Err(self.write_failed("a telemetry file cannot be read", &error)),
+                Err(error) => {
+                    return Err(self.write_failed(shared, "a telemetry file cannot be read", &error));
+                }
             }
         }
         self.tail.as_mut().ok_or(StoreError::Unavailable)
@@ -108,7 +110,7 @@ impl OpenWindow {
         }
         let rewritten = rewrite(self.connection(shared).await?, shared, &piece).await;
         let samples =
-            rewritten.map_err(|error| self.write_failed("compaction of telemetry failed", &error))?;
+            rewritten.map_err(|error| self.write_failed(shared, "compaction of telemetry failed", &error))?;
         metrics::compacted(samples);
         Ok(())
     }

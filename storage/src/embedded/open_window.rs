@@ -47,10 +47,17 @@ impl OpenWindow {
     }
 
     /// Gives up the connection and what is known of the tail; gives the error for the caller.
-    pub(super) fn write_failed(&mut self, what: &'static str, error: &sqlx::Error) -> StoreError {
+    ///
+    /// Logged where failing begins: a full disk fails many times a second.
+    pub(super) fn write_failed(
+        &mut self,
+        shared: &Shared,
+        what: &'static str,
+        error: &sqlx::Error,
+    ) -> StoreError {
         self.connection = None;
         self.tail = None;
-        failed(what, error)
+        if shared.failing().is_some() { store_error(error) } else { failed(what, error) }
     }
 
     /// Ends the writing: the last connection of a file copies its log into it and removes the log.

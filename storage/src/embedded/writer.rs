@@ -193,7 +193,7 @@ impl Writer {
         }
         let connection = open.connection(&shared).await?;
         if let Err(error) = insert(connection, batches, &events).await {
-            return Err(open.write_failed("a write to telemetry failed", &error));
+            return Err(open.write_failed(&shared, "a write to telemetry failed", &error));
         }
         open.grow(counts);
         self.shared.stations.merge(news);
@@ -326,8 +326,9 @@ impl Writer {
             self.unfinished.push(ended);
         }
         // While writes fail, rewriting would fail too, and say so every time.
-        let failing = self.shared.failing.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        if !failing && let Err(error) = self.compact_some().await {
+        if self.shared.failing().is_none()
+            && let Err(error) = self.compact_some().await
+        {
             metrics::failed(error);
         }
         let expired_ms = now_ms.saturating_sub(self.shared.settings.retention_ms);
@@ -394,7 +395,7 @@ impl Writer {
         for stations in stations.chunks(CARRY_STATIONS_MAX) {
             let open = self.current().await?;
             let saved = save(open.connection(&shared).await?, &shared, stations).await;
-            saved.map_err(|error| open.write_failed("carrying telemetry over failed", &error))?;
+            saved.map_err(|error| open.write_failed(&shared, "carrying telemetry over failed", &error))?;
         }
         Ok(())
     }

@@ -238,3 +238,30 @@ pub(crate) async fn count(store: &dyn TelemetryStore, number: u8) -> u32 {
         page = Page::after(after, 1_000);
     }
 }
+
+#[tokio::test]
+#[ignore = "needs a small file system: TMPDIR on a tmpfs of a few MiB"]
+async fn a_full_disk_refuses_and_room_recovers_it() {
+    let subject = Embedded::new();
+    let filler = subject.directory.path().join("filler");
+    std::fs::write(&filler, vec![0; 512 * 1_024]).unwrap();
+    let store = subject.store().await;
+    let mut stored = 0;
+    let refused = loop {
+        match store.append(vec![numbered_batch(1, 1, stored * 50, 50)]).await {
+            Ok(()) => stored += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused, StoreError::Full);
+    for _ in 0..20 {
+        assert_eq!(store.append(vec![numbered_batch(2, 1, 0, 500)]).await, Err(StoreError::Full));
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(count(&*store, 1).await, stored * 50);
+    std::fs::remove_file(&filler).unwrap();
+    assert_eq!(store.append(vec![numbered_batch(1, 1, stored * 50, 50)]).await, Ok(()));
+    assert_eq!(count(&*store, 1).await, (stored + 1) * 50);
+    store.close().await.unwrap();
+    assert_eq!(count(&*subject.store().await, 1).await, (stored + 1) * 50);
+}
