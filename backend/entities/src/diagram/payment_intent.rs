@@ -39,12 +39,13 @@ text_enum! {
 }
 
 text_enum! {
-    /// Where the payment stands.
+    /// Where the payment stands; `needs_review` is ours: the provider took other money than was asked for.
     pub enum PaymentIntentStatus {
         Pending = "pending",
         Completed = "completed",
         Failed = "failed",
         Cancelled = "cancelled",
+        NeedsReview = "needs_review",
     }
 }
 

@@ -27,8 +27,7 @@ impl MigrationTrait for Seed {
         insert(db, 5, "payment_methods", PAYMENT_METHOD, payment_methods()).await?;
         insert(db, 6, "notification_rules", NOTIFICATION_RULE, notification_rules()).await?;
         insert(db, 7, "notification_templates", NOTIFICATION_TEMPLATE, notification_templates()).await?;
-        insert(db, 8, "achievements", ACHIEVEMENT, achievements()).await?;
-        insert(db, 9, "ledger_accounts", &["kind", "provider", "created_at"], ledger_accounts()).await
+        insert(db, 8, "achievements", ACHIEVEMENT, achievements()).await
     }
 }
 
@@ -300,6 +299,14 @@ fn notification_templates() -> Vec<Row> {
             "achievement",
             "rewards",
         ),
+        (
+            "achievement_unlocked",
+            "achievement-unlocked",
+            "{{ achievement }}",
+            "You reached {{ achievement }} and earned {{ points }} points.",
+            "achievement",
+            "rewards",
+        ),
     ]
     .into_iter()
     .map(|(name, slug, title, message, notification_type, rule_type)| {
@@ -352,26 +359,4 @@ fn achievements() -> Vec<Row> {
         ]
     })
     .collect()
-}
-
-/// The accounts that belong to nobody in particular; riders' accounts come with the riders.
-fn ledger_accounts() -> Vec<Row> {
-    let system = [
-        "revenue_rental",
-        "revenue_late_fee",
-        "vat_payable",
-        "promo_expense",
-        "refund_clearing",
-        "suspense",
-        "bank",
-    ]
-    .map(|kind| (kind, None));
-    let providers = ["sandbox", "khalti", "esewa", "stripe"]
-        .into_iter()
-        .flat_map(|provider| [("provider_clearing", Some(provider)), ("provider_fees", Some(provider))]);
-    system
-        .into_iter()
-        .chain(providers)
-        .map(|(kind, provider)| vec![kind.into(), provider.into(), seeded_at()])
-        .collect()
 }

@@ -32,6 +32,7 @@ text_enum! {
         RefundClearing = "refund_clearing",
         Suspense = "suspense",
         Bank = "bank",
+        LostBankRecoveries = "lost_bank_recoveries",
     }
 }
 

@@ -69,7 +69,7 @@ create table payment_intents (
     intent_type text not null check (intent_type in ('wallet_topup', 'rental_payment', 'due_payment')),
     amount_paisa bigint not null check (amount_paisa > 0),
     currency text not null,
-    status text not null check (status in ('pending', 'completed', 'failed', 'cancelled')),
+    status text not null check (status in ('pending', 'completed', 'failed', 'cancelled', 'needs_review')),
     payment_method_id uuid not null references payment_methods (id),
     gateway_url text,
     related_rental uuid references rentals (id),
@@ -148,7 +148,7 @@ create index refunds_requester on refunds (requested_by, requested_at);
 -- Ours. An account of the double-entry ledger.
 create table ledger_accounts (
     id uuid not null primary key,
-    kind text not null check (kind in ('user_wallet', 'user_hold', 'provider_clearing', 'provider_fees', 'revenue_rental', 'revenue_late_fee', 'vat_payable', 'promo_expense', 'refund_clearing', 'suspense', 'bank')),
+    kind text not null check (kind in ('user_wallet', 'user_hold', 'provider_clearing', 'provider_fees', 'revenue_rental', 'revenue_late_fee', 'vat_payable', 'promo_expense', 'refund_clearing', 'suspense', 'bank', 'lost_bank_recoveries')),
     owner_id uuid references users (id),
     provider text,
     created_at timestamptz not null,
