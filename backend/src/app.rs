@@ -5,10 +5,12 @@ use crate::config::{Secrets, Settings};
 use crate::db::Db;
 use crate::error::{ProblemKind, Result};
 use crate::jobs::Queue;
-use crate::news::{self, Listener};
+use crate::news::{self, Listener, News as _};
+use crate::payments::providers::Providers;
+use crate::payments::sandbox::{self, Sandbox};
 use crate::random::Random;
 use crate::stations::presence::PresenceMap;
-use crate::{api, http, jobs, stations};
+use crate::{api, http, jobs, notifications, payments, points, stations};
 use axum::Router;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -20,7 +22,12 @@ use uuid::Uuid;
 
 /// The public operations of every domain, below [`api::PREFIX`].
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(http::routes()).merge(stations::routes())
+    OpenApiRouter::new()
+        .merge(http::routes())
+        .merge(stations::routes())
+        .merge(points::routes())
+        .merge(payments::routes())
+        .merge(notifications::routes())
 }
 
 /// What gateways call.
@@ -30,17 +37,26 @@ fn internal_routes() -> Router<App> {
 
 /// What every domain may refuse, beside what any request may be refused for.
 pub(crate) fn refusals() -> impl Iterator<Item = &'static ProblemKind> {
-    let domains: &[&'static [ProblemKind]] = &[stations::Refusal::ALL];
+    let domains: &[&'static [ProblemKind]] =
+        &[stations::Refusal::ALL, payments::book::Refusal::ALL, payments::Refusal::ALL];
     domains.iter().copied().flatten()
 }
 
 /// Who does which jobs.
 fn queues() -> Vec<Queue> {
-    vec![news::QUEUE]
+    vec![
+        news::QUEUE,
+        payments::reconcile::QUEUE,
+        notifications::listeners::ON_PAYMENTS,
+        notifications::listeners::ON_POINTS,
+    ]
 }
 
 /// Who listens to whom.
-const LISTENERS: &[Listener] = &[];
+const LISTENERS: &[Listener] = &[
+    Listener { domain: payments::News::DOMAIN, queue: notifications::listeners::ON_PAYMENTS.name },
+    Listener { domain: points::News::DOMAIN, queue: notifications::listeners::ON_POINTS.name },
+];
 
 /// A handle on the running program, cheap to clone.
 #[derive(Clone)]
@@ -66,6 +82,8 @@ pub struct State {
     pub stopping: CancellationToken,
     /// For calls to gateways and providers: connections are shared, every call has a time-out.
     pub http: reqwest::Client,
+    /// Who takes riders' money.
+    pub providers: Providers,
     queues: Vec<Queue>,
 }
 
@@ -87,6 +105,10 @@ impl App {
             .connect_timeout(Duration::from_secs(5))
             .build()
             .map_err(anyhow::Error::from)?;
+        let mut providers = Providers::default();
+        if settings.payments.sandbox {
+            providers = providers.with(Sandbox::new(db.clone(), clock.clone(), &settings.backend.public_url));
+        }
         let instance_id = random.uuid_v7(clock.now());
         let presence = PresenceMap::new(&settings.backend.gateways, clock.clone());
         let stopping = CancellationToken::new();
@@ -101,6 +123,7 @@ impl App {
             presence,
             stopping,
             http,
+            providers,
             queues,
         })))
     }
@@ -112,7 +135,7 @@ impl App {
 
     /// The server for riders, staff and the curious.
     pub fn public_router(&self) -> Router {
-        http::public_layers(self, api::router().merge(http::probes()))
+        http::public_layers(self, api::router().merge(http::probes()).merge(sandbox::pages()))
     }
 
     /// The server for gateways.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-/// The backend's part of the configuration: `[database] [backend] [sms]`.
+/// The backend's part of the configuration: `[database] [backend] [sms] [payments]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -15,6 +15,8 @@ pub struct Settings {
     pub backend: BackendSettings,
     /// How codes reach riders.
     pub sms: SmsSettings,
+    /// How money comes in.
+    pub payments: PaymentsSettings,
 }
 
 /// `[database]`
@@ -88,6 +90,20 @@ pub struct SmsSettings {
 pub enum SmsProvider {
     /// Nobody: the console page and the log show them. For demonstrations and development.
     Console,
+}
+
+/// `[payments]`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PaymentsSettings {
+    /// Offers the built-in sandbox provider, through which no real money moves.
+    pub sandbox: bool,
+}
+
+impl Default for PaymentsSettings {
+    fn default() -> Self {
+        Self { sandbox: true }
+    }
 }
 
 /// What the program keeps in `<data-dir>/secrets/`. Never printed.

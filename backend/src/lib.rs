@@ -8,6 +8,12 @@ pub mod app;
 
 pub mod stations;
 
+pub mod points;
+
+pub mod payments;
+
+pub mod notifications;
+
 pub mod api;
 pub mod auth;
 pub mod clock;

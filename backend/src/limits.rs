@@ -79,3 +79,10 @@ pub const ROSTER_WAIT_MAX_MS: u64 = 60_000;
 pub const ROSTER_POLL: Duration = Duration::from_secs(1);
 /// Commands in doubt that one briefing names.
 pub const BRIEFING_QUERIES_MAX: u64 = 32;
+
+/// How long the sandbox provider's page takes money.
+pub const SANDBOX_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
+/// Longest title of a notification, characters.
+pub const NOTIFICATION_TITLE_MAX: usize = 120;
+/// Longest text of a notification, characters.
+pub const NOTIFICATION_MESSAGE_MAX: usize = 600;

@@ -1,0 +1,78 @@
+//! Fills the texts that riders read. The texts are rows of `notification_templates`, which staff
+//! edit; the data comes from the listeners beside this file.
+
+use minijinja::value::{Serde, Value};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+
+use crate::limits::{NOTIFICATION_MESSAGE_MAX, NOTIFICATION_TITLE_MAX};
+
+/// A rental's bank is out: `rental_code, station_name, due_at`.
+pub const RENTAL_STARTED: &str = "rental-started";
+/// A rental's bank is back and charged: `rental_code, station_name, amount`.
+pub const RENTAL_COMPLETED: &str = "rental-completed";
+/// A rental did not happen: `rental_code, reason`.
+pub const RENTAL_CANCELLED: &str = "rental-cancelled";
+/// A top-up arrived: `amount, payment_method`.
+pub const PAYMENT_RECEIVED: &str = "payment-received";
+/// Points were given: `points, reason`.
+pub const POINTS_EARNED: &str = "points-earned";
+/// An achievement was reached: `achievement, points`.
+pub const ACHIEVEMENT_UNLOCKED: &str = "achievement-unlocked";
+
+/// Fills title and message. A name that the data lacks is an error, not a hole; what is too long
+/// is cut.
+pub fn render(
+    title: &str,
+    message: &str,
+    data: &serde_json::Value,
+) -> Result<(String, String), minijinja::Error> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    let data = Value::from(Serde(data));
+    let title = environment.render_str(title, data.clone())?;
+    let message = environment.render_str(message, data)?;
+    Ok((cut(title, NOTIFICATION_TITLE_MAX), cut(message, NOTIFICATION_MESSAGE_MAX)))
+}
+
+fn cut(mut text: String, max_characters: usize) -> String {
+    if let Some((at, _)) = text.char_indices().nth(max_characters) {
+        text.truncate(at);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_text_is_filled() {
+        let (title, message) = render(
+            "{{ points }} points",
+            "{{ reason }}{% if due %} Due.{% endif %}",
+            &json!({ "points": 5, "reason": "Thanks.", "due": null }),
+        )
+        .unwrap();
+        assert_eq!((title.as_str(), message.as_str()), ("5 points", "Thanks."));
+    }
+
+    #[test]
+    fn a_missing_name_is_an_error() {
+        assert!(render("{{ nobody }}", "", &json!({})).is_err());
+        assert!(render("{{ broken", "", &json!({})).is_err());
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_cut_at_a_character() {
+        let (title, _) = render(&"चौ".repeat(NOTIFICATION_TITLE_MAX), "", &json!({})).unwrap();
+        assert_eq!(title.chars().count(), NOTIFICATION_TITLE_MAX);
+    }
+
+    #[test]
+    fn nothing_is_escaped_for_the_web() {
+        assert_eq!(render("{{ a }}", "", &json!({ "a": "Tom & Ann" })).unwrap().0, "Tom & Ann");
+    }
+}

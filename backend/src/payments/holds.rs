@@ -1,0 +1,166 @@
+//! Money set aside for a rental: held once, then captured or voided exactly once (L8, R3).
+//!
+//! For the domain of rentals. All three take the caller's transaction, are keyed by the rental,
+//! and may be called again: the second call changes nothing and answers as the first did.
+//! After a [`Refusal`] the transaction is as it was before.
+
+use chrono::{DateTime, Utc};
+use entities::hold::{self, HoldState};
+use entities::id::{HoldId, RentalId, UserId};
+use entities::money::Paisa;
+use entities::transaction::{PaymentMethodType, TransactionType};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
+
+use crate::db::Tx;
+use crate::error::{Error, Result};
+use crate::payments::book::{self, PostError, Receipt, Refusal};
+use crate::payments::ledger::{Account, Bill, Captured, Entry, EntryKind};
+
+/// Sets `amount` aside for a rental whose row exists. Zero is allowed: a rental may be free.
+///
+/// Refuses with [`Refusal::InsufficientFunds`].
+pub async fn hold(
+    tx: &Tx,
+    now: DateTime<Utc>,
+    user_id: UserId,
+    rental_id: RentalId,
+    amount: Paisa,
+) -> Result<HoldId, PostError> {
+    if let Some(held) = find(tx, rental_id).await? {
+        let same = held.user_id == user_id && held.amount_paisa == amount;
+        return if same { Ok(held.id) } else { Err(Refusal::SameKeyOtherAmount.into()) };
+    }
+    if amount.0 != 0 {
+        book::post(tx, now, &Entry::rental_hold(rental_id, user_id, amount)?, None).await?;
+    }
+    let id = HoldId(tx.new_uuid());
+    hold::ActiveModel {
+        id: Set(id),
+        user_id: Set(user_id),
+        rental_id: Set(rental_id),
+        amount_paisa: Set(amount),
+        state: Set(HoldState::Held),
+        captured_paisa: Set(Paisa(0)),
+        created_at: Set(now),
+        resolved_at: Set(None),
+    }
+    .insert(tx)
+    .await?;
+    Ok(id)
+}
+
+/// The rental did not happen: everything goes back to the wallet. `reason` is kept in the log.
+///
+/// Refuses with [`Refusal::HoldResolvedOtherwise`] when the rental was charged.
+pub async fn void(tx: &Tx, now: DateTime<Utc>, rental_id: RentalId, reason: &str) -> Result<(), PostError> {
+    let held = existing(tx, rental_id).await?;
+    if !resolve(tx, now, rental_id, HoldState::Voided, Paisa(0)).await? {
+        return match existing(tx, rental_id).await?.state {
+            HoldState::Voided => Ok(()),
+            HoldState::Held | HoldState::Captured => Err(Refusal::HoldResolvedOtherwise.into()),
+        };
+    }
+    if held.amount_paisa.0 != 0 {
+        let entry = Entry::hold_void(rental_id, held.user_id, held.amount_paisa)?;
+        book::post(tx, now, &entry, None).await.map_err(must_not_be_refused)?;
+    }
+    tracing::info!(rental = %rental_id, amount_paisa = held.amount_paisa.0, reason, "hold released");
+    Ok(())
+}
+
+/// Charges the bill: from the hold, then from the wallet as far as it goes; the rest is due.
+/// What the hold has left goes back to the wallet.
+///
+/// A hold that was voided stays so (R3): a bank that turns out to be gone after all is paid from
+/// the wallet alone.
+pub async fn capture(
+    tx: &Tx,
+    now: DateTime<Utc>,
+    rental_id: RentalId,
+    bill: &Bill,
+) -> Result<Captured, PostError> {
+    let total = bill.total()?;
+    let hold = existing(tx, rental_id).await?;
+    let from_hold = Paisa(total.0.min(hold.amount_paisa.0));
+    let held = if resolve(tx, now, rental_id, HoldState::Captured, from_hold).await? {
+        hold.amount_paisa
+    } else {
+        Paisa(0)
+    };
+    let wallet = if total > held { book::lock_wallet(tx, hold.user_id).await? } else { Paisa(0) };
+    if held.0 == 0
+        && let Some(before) = captured_before(tx, &existing(tx, rental_id).await?, total).await?
+    {
+        return Ok(before);
+    }
+    let (entry, met) = Entry::rental_capture(rental_id, hold.user_id, held, wallet, bill)?;
+    let receipt = (met.paid().0 > 0).then(|| Receipt {
+        transaction_type: TransactionType::Rental,
+        amount: met.paid(),
+        payment_method_type: PaymentMethodType::Wallet,
+        payment_method_id: None,
+        gateway_reference: None,
+        related_rental: Some(rental_id),
+        gateway_response: serde_json::json!({}),
+    });
+    if let Some(entry) = entry {
+        book::post(tx, now, &entry, receipt).await.map_err(must_not_be_refused)?;
+    }
+    Ok(met)
+}
+
+/// What was held is there and the wallet is locked: a refusal means that the books are wrong.
+fn must_not_be_refused(error: PostError) -> PostError {
+    match error {
+        PostError::Refused(refusal) => {
+            Error::internal(format!("a hold could not be resolved: {refusal:?}")).into()
+        }
+        PostError::Failed(error) => error.into(),
+    }
+}
+
+async fn find(db: &impl ConnectionTrait, rental_id: RentalId) -> Result<Option<hold::Model>> {
+    Ok(hold::Entity::find().filter(hold::Column::RentalId.eq(rental_id)).one(db).await?)
+}
+
+async fn existing(tx: &Tx, rental_id: RentalId) -> Result<hold::Model> {
+    find(tx, rental_id).await?.ok_or_else(|| Error::internal(format!("rental {rental_id} has no hold")))
+}
+
+/// Moves the hold out of `held`; answers whether it was this call that did.
+async fn resolve(
+    tx: &Tx,
+    now: DateTime<Utc>,
+    rental_id: RentalId,
+    to: HoldState,
+    captured: Paisa,
+) -> Result<bool> {
+    let change = hold::ActiveModel {
+        state: Set(to),
+        captured_paisa: Set(captured),
+        resolved_at: Set(Some(now)),
+        ..Default::default()
+    };
+    let changed = hold::Entity::update_many()
+        .set(change)
+        .filter(hold::Column::RentalId.eq(rental_id))
+        .filter(hold::Column::State.eq(HoldState::Held))
+        .exec(tx)
+        .await?;
+    Ok(changed.rows_affected == 1)
+}
+
+/// What a capture answered when it happened, read back from the ledger.
+async fn captured_before(tx: &Tx, hold: &hold::Model, total: Paisa) -> Result<Option<Captured>> {
+    let written = book::written(tx, EntryKind::RentalCapture, &hold.rental_id.to_string()).await?;
+    let Some((_, postings)) = written else { return Ok(None) };
+    let wallet = book::account_id(&Account::UserWallet(hold.user_id));
+    let from_wallet = postings.get(&wallet).map_or(0, |moved| moved.0.max(0));
+    let released = postings.get(&wallet).map_or(0, |moved| (-moved.0).max(0));
+    Ok(Some(Captured {
+        captured: hold.captured_paisa,
+        from_wallet: Paisa(from_wallet),
+        released: Paisa(released),
+        due: Paisa((total.0 - hold.captured_paisa.0 - from_wallet).max(0)),
+    }))
+}

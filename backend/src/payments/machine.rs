@@ -1,0 +1,429 @@
+//! The life of a payment, pure. An *intent* says why and how much; an *attempt* is one order at
+//! one provider. Redirect, webhook and poll are hints only: each makes us ask the provider, and
+//! the provider's [`Truth`] is what moves the attempt.
+//!
+//! ```text
+//! initiating ─► initiated ─► pending ─► succeeded
+//!      │            │           ├─────► failed ──────┐
+//!      └─► unknown ─┴───────────┼─────► expired ─────┤ paid after all:
+//!                               ├─────► cancelled ───┴─► succeeded (late success)
+//!                               └─────► mismatch (staff decide)
+//! ```
+//!
+//! `succeeded` and `mismatch` never move. Money is credited on the edge into `succeeded` alone,
+//! and that edge is taken once.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use entities::payment_attempt::PaymentAttemptState as AttemptState;
+use entities::payment_intent::PaymentIntentStatus as IntentState;
+
+/// Whether the attempt still waits for an outcome.
+pub fn is_open(attempt: AttemptState) -> bool {
+    match attempt {
+        AttemptState::Initiating
+        | AttemptState::Initiated
+        | AttemptState::Pending
+        | AttemptState::Unknown => true,
+        AttemptState::Succeeded
+        | AttemptState::Failed
+        | AttemptState::Expired
+        | AttemptState::Cancelled
+        | AttemptState::Mismatch => false,
+    }
+}
+
+/// What is known before the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The provider's order.
+    pub attempt: AttemptState,
+    /// What it pays for.
+    pub intent: IntentState,
+    /// When the attempt was written down; the poll plan counts from here.
+    pub created_at: DateTime<Utc>,
+    /// When the provider's page stops taking money.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// What a provider says about an order, already compared with what we asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Truth {
+    /// Paid: amount, currency, our reference and our merchant account are the ones we asked for.
+    Paid,
+    /// Paid, but one of those differs.
+    PaidOtherwise,
+    /// Not decided yet.
+    Pending,
+    /// Refused.
+    Failed,
+    /// The page's time is over.
+    Expired,
+    /// The rider pressed cancel there.
+    Cancelled,
+    /// The provider does not know the order.
+    NotFound,
+    /// The provider does not answer. Says nothing about the money.
+    Unreachable,
+}
+
+/// What can happen to an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// The provider took the order.
+    Initiated,
+    /// The provider refused the order: no page exists.
+    InitiateRefused,
+    /// The call broke off: a page may exist.
+    InitiateBrokeOff,
+    /// We asked, the provider answered.
+    Synced(Truth),
+    /// The rider told us, not the provider, that they gave up.
+    CancelledByRider,
+}
+
+/// What is true after the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The attempt's new state.
+    pub attempt: AttemptState,
+    /// The intent's new state.
+    pub intent: IntentState,
+    /// What must happen in the same transaction.
+    pub effect: Effect,
+    /// When to ask the provider again, if ever.
+    pub poll_at: Option<DateTime<Utc>>,
+}
+
+/// What must happen with the new states, in one transaction with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Nothing else.
+    None,
+    /// Credit the rider: one ledger entry, keyed by the attempt.
+    Credit,
+    /// Tell staff that a provider took other money than we asked for.
+    ReportMismatch,
+    /// Tell staff that an attempt has had no outcome for a day.
+    ReportUnresolved,
+}
+
+/// Minutes after the attempt at which the provider is asked without being hinted.
+pub const POLL_PLAN_MINUTES: [i64; 7] = [1, 2, 5, 10, 20, 40, 60];
+
+/// After this an undecided attempt is shown to staff and asked for once a day.
+pub const UNRESOLVED_AFTER: TimeDelta = TimeDelta::hours(24);
+
+/// Pages were seen to take money a little after their time; so long do we ask on.
+pub const LATE_PAYMENT_GRACE: TimeDelta = TimeDelta::minutes(10);
+
+/// The whole rule.
+pub fn step(state: State, event: Event, now: DateTime<Utc>) -> Decision {
+    let (attempt, effect) = next_attempt(state, event, now);
+    let intent = next_intent(state.intent, attempt, event);
+    Decision { attempt, intent, effect, poll_at: next_poll(&State { attempt, intent, ..state }, now) }
+}
+
+fn next_attempt(state: State, event: Event, now: DateTime<Utc>) -> (AttemptState, Effect) {
+    use AttemptState as A;
+    let stays = (state.attempt, Effect::None);
+    match (state.attempt, event) {
+        // Nothing moves these.
+        (A::Succeeded | A::Mismatch, _) => stays,
+
+        // Money moves everything else, however late it is.
+        (_, Event::Synced(Truth::Paid)) => (A::Succeeded, Effect::Credit),
+        (_, Event::Synced(Truth::PaidOtherwise)) => (A::Mismatch, Effect::ReportMismatch),
+
+        // Only money moves these.
+        (A::Failed | A::Expired | A::Cancelled, _) => stays,
+
+        (A::Initiating | A::Unknown, Event::Initiated) => (A::Initiated, Effect::None),
+        (A::Initiating, Event::InitiateRefused) => (A::Failed, Effect::None),
+        (A::Initiating, Event::InitiateBrokeOff) => (A::Unknown, Effect::None),
+        (A::Initiated | A::Pending | A::Unknown, Event::InitiateRefused | Event::InitiateBrokeOff) => stays,
+        (A::Initiated | A::Pending, Event::Initiated) => stays,
+
+        (_, Event::CancelledByRider) => (A::Cancelled, Effect::None),
+        (_, Event::Synced(Truth::Failed)) => (A::Failed, Effect::None),
+        (_, Event::Synced(Truth::Expired)) => (A::Expired, Effect::None),
+        (_, Event::Synced(Truth::Cancelled)) => (A::Cancelled, Effect::None),
+        (_, Event::Synced(Truth::Pending)) if !is_unresolved(&state, now) => (A::Pending, Effect::None),
+        (_, Event::Synced(Truth::Pending)) => (A::Pending, Effect::ReportUnresolved),
+        (_, Event::Synced(Truth::NotFound)) if now >= state.expires_at => (A::Expired, Effect::None),
+        (_, Event::Synced(Truth::NotFound)) => stays,
+        (_, Event::Synced(Truth::Unreachable)) if is_unresolved(&state, now) => {
+            (state.attempt, Effect::ReportUnresolved)
+        }
+        (_, Event::Synced(Truth::Unreachable)) => stays,
+    }
+}
+
+fn next_intent(intent: IntentState, attempt: AttemptState, event: Event) -> IntentState {
+    match (intent, attempt) {
+        (IntentState::Completed, _) | (_, AttemptState::Succeeded) => IntentState::Completed,
+        (IntentState::NeedsReview, _) | (_, AttemptState::Mismatch) => IntentState::NeedsReview,
+        (IntentState::Failed | IntentState::Cancelled, _) => intent,
+        (IntentState::Pending, AttemptState::Failed | AttemptState::Expired) => IntentState::Failed,
+        (IntentState::Pending, AttemptState::Cancelled) => IntentState::Cancelled,
+        (
+            IntentState::Pending,
+            AttemptState::Initiating
+            | AttemptState::Initiated
+            | AttemptState::Pending
+            | AttemptState::Unknown,
+        ) => match event {
+            Event::CancelledByRider => IntentState::Cancelled,
+            Event::Initiated | Event::InitiateRefused | Event::InitiateBrokeOff | Event::Synced(_) => intent,
+        },
+    }
+}
+
+fn is_unresolved(state: &State, now: DateTime<Utc>) -> bool {
+    now - state.created_at >= UNRESOLVED_AFTER
+}
+
+/// The plan: 1, 2, 5, 10, 20, 40, 60 minutes, then hourly to a day, then daily while undecided.
+/// A closed attempt is asked for until its page can no longer take money.
+fn next_poll(state: &State, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    match state.attempt {
+        AttemptState::Succeeded | AttemptState::Mismatch => return None,
+        AttemptState::Failed | AttemptState::Expired | AttemptState::Cancelled
+            if now >= state.expires_at + LATE_PAYMENT_GRACE =>
+        {
+            return None;
+        }
+        AttemptState::Failed
+        | AttemptState::Expired
+        | AttemptState::Cancelled
+        | AttemptState::Initiating
+        | AttemptState::Initiated
+        | AttemptState::Pending
+        | AttemptState::Unknown => {}
+    }
+    let age = (now - state.created_at).max(TimeDelta::zero());
+    let planned = POLL_PLAN_MINUTES.iter().map(|minutes| TimeDelta::minutes(*minutes)).find(|at| *at > age);
+    let at = planned.unwrap_or_else(|| {
+        if age < UNRESOLVED_AFTER {
+            TimeDelta::hours(age.num_hours() + 1)
+        } else {
+            TimeDelta::days(age.num_days() + 1)
+        }
+    });
+    Some(state.created_at + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000, 0).unwrap() + TimeDelta::minutes(minutes)
+    }
+
+    fn state(attempt: AttemptState) -> State {
+        let intent = match attempt {
+            AttemptState::Succeeded => IntentState::Completed,
+            AttemptState::Failed | AttemptState::Expired => IntentState::Failed,
+            AttemptState::Cancelled => IntentState::Cancelled,
+            AttemptState::Mismatch => IntentState::NeedsReview,
+            AttemptState::Initiating
+            | AttemptState::Initiated
+            | AttemptState::Pending
+            | AttemptState::Unknown => IntentState::Pending,
+        };
+        State { attempt, intent, created_at: at(0), expires_at: at(30) }
+    }
+
+    #[test]
+    fn every_edge_of_the_machine() {
+        use AttemptState as A;
+        use Event::*;
+        use IntentState as I;
+        // from, event, minute → attempt, intent, effect
+        for (from, event, minute, attempt, intent, effect) in [
+            (A::Initiating, Initiated, 0, A::Initiated, I::Pending, Effect::None),
+            (A::Initiating, InitiateRefused, 0, A::Failed, I::Failed, Effect::None),
+            (A::Initiating, InitiateBrokeOff, 0, A::Unknown, I::Pending, Effect::None),
+            (A::Unknown, Initiated, 1, A::Initiated, I::Pending, Effect::None),
+            (A::Initiated, InitiateBrokeOff, 1, A::Initiated, I::Pending, Effect::None),
+            (A::Initiated, Synced(Truth::Pending), 1, A::Pending, I::Pending, Effect::None),
+            (A::Initiated, Synced(Truth::Paid), 1, A::Succeeded, I::Completed, Effect::Credit),
+            (A::Pending, Synced(Truth::Paid), 1, A::Succeeded, I::Completed, Effect::Credit),
+            (A::Unknown, Synced(Truth::Paid), 1, A::Succeeded, I::Completed, Effect::Credit),
+            (
+                A::Pending,
+                Synced(Truth::PaidOtherwise),
+                1,
+                A::Mismatch,
+                I::NeedsReview,
+                Effect::ReportMismatch,
+            ),
+            (A::Pending, Synced(Truth::Failed), 1, A::Failed, I::Failed, Effect::None),
+            (A::Pending, Synced(Truth::Expired), 31, A::Expired, I::Failed, Effect::None),
+            (A::Pending, Synced(Truth::Cancelled), 1, A::Cancelled, I::Cancelled, Effect::None),
+            (A::Pending, CancelledByRider, 1, A::Cancelled, I::Cancelled, Effect::None),
+            (A::Initiated, Synced(Truth::NotFound), 29, A::Initiated, I::Pending, Effect::None),
+            (A::Initiated, Synced(Truth::NotFound), 30, A::Expired, I::Failed, Effect::None),
+            (A::Initiated, Synced(Truth::Unreachable), 600, A::Initiated, I::Pending, Effect::None),
+            (
+                A::Initiated,
+                Synced(Truth::Unreachable),
+                1_440,
+                A::Initiated,
+                I::Pending,
+                Effect::ReportUnresolved,
+            ),
+            (A::Pending, Synced(Truth::Pending), 1_440, A::Pending, I::Pending, Effect::ReportUnresolved),
+            // Late success.
+            (A::Failed, Synced(Truth::Paid), 5, A::Succeeded, I::Completed, Effect::Credit),
+            (A::Expired, Synced(Truth::Paid), 35, A::Succeeded, I::Completed, Effect::Credit),
+            (A::Cancelled, Synced(Truth::Paid), 5, A::Succeeded, I::Completed, Effect::Credit),
+            (
+                A::Cancelled,
+                Synced(Truth::PaidOtherwise),
+                5,
+                A::Mismatch,
+                I::NeedsReview,
+                Effect::ReportMismatch,
+            ),
+            // The end.
+            (A::Succeeded, Synced(Truth::Paid), 5, A::Succeeded, I::Completed, Effect::None),
+            (A::Succeeded, Synced(Truth::Failed), 5, A::Succeeded, I::Completed, Effect::None),
+            (A::Succeeded, CancelledByRider, 5, A::Succeeded, I::Completed, Effect::None),
+            (A::Mismatch, Synced(Truth::Paid), 5, A::Mismatch, I::NeedsReview, Effect::None),
+            (A::Expired, Synced(Truth::Pending), 31, A::Expired, I::Failed, Effect::None),
+            (A::Cancelled, Synced(Truth::Expired), 31, A::Cancelled, I::Cancelled, Effect::None),
+        ] {
+            let decision = step(state(from), event, at(minute));
+            let got = (decision.attempt, decision.intent, decision.effect);
+            assert_eq!(got, (attempt, intent, effect), "{from:?} on {event:?} at minute {minute}");
+        }
+    }
+
+    #[test]
+    fn the_provider_is_asked_on_the_plan_then_hourly_then_daily() {
+        let open = state(AttemptState::Initiated);
+        for (now, next) in [
+            (0, 1),
+            (1, 2),
+            (4, 5),
+            (5, 10),
+            (19, 20),
+            (40, 60),
+            (60, 120),
+            (125, 180),
+            (1_439, 1_440),
+            (1_440, 2_880),
+        ] {
+            assert_eq!(next_poll(&open, at(now)), Some(at(next)), "at minute {now}");
+        }
+    }
+
+    #[test]
+    fn a_closed_attempt_is_asked_for_until_its_page_is_dead() {
+        let cancelled = state(AttemptState::Cancelled);
+        assert_eq!(next_poll(&cancelled, at(5)), Some(at(10)));
+        assert_eq!(next_poll(&cancelled, at(39)), Some(at(40)));
+        assert_eq!(next_poll(&cancelled, at(40)), None);
+        assert_eq!(next_poll(&state(AttemptState::Succeeded), at(1)), None);
+        assert_eq!(next_poll(&state(AttemptState::Mismatch), at(1)), None);
+    }
+
+    fn any_event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            Just(Event::Initiated),
+            Just(Event::InitiateRefused),
+            Just(Event::InitiateBrokeOff),
+            Just(Event::CancelledByRider),
+            any_unpaid_truth().prop_map(Event::Synced),
+        ]
+    }
+
+    fn any_unpaid_truth() -> impl Strategy<Value = Truth> {
+        prop_oneof![
+            Just(Truth::Pending),
+            Just(Truth::Failed),
+            Just(Truth::Expired),
+            Just(Truth::Cancelled),
+            Just(Truth::NotFound),
+            Just(Truth::Unreachable),
+        ]
+    }
+
+    /// Runs events a minute apart; returns the last state and how often money was credited.
+    fn run(events: &[Event]) -> (State, usize) {
+        let mut state = state(AttemptState::Initiating);
+        let mut credits = 0;
+        for (minute, event) in events.iter().enumerate() {
+            let decision = step(state, *event, at(minute as i64));
+            credits += usize::from(decision.effect == Effect::Credit);
+            state = State { attempt: decision.attempt, intent: decision.intent, ..state };
+        }
+        (state, credits)
+    }
+
+    /// Redirect, webhook and poll all do the same: ask. Whatever their order, number, and the
+    /// answers before the payment, the end is one credit.
+    #[test]
+    fn every_order_of_redirect_webhook_and_poll_ends_in_one_credit() {
+        let answers =
+            [Truth::Paid, Truth::Paid, Truth::Paid, Truth::Pending, Truth::Unreachable, Truth::NotFound];
+        let mut seen = 0;
+        permute(&mut answers.to_vec(), 0, &mut |order| {
+            let events: Vec<_> =
+                std::iter::once(Event::Initiated).chain(order.iter().copied().map(Event::Synced)).collect();
+            let (state, credits) = run(&events);
+            assert_eq!(
+                (state.attempt, state.intent, credits),
+                (AttemptState::Succeeded, IntentState::Completed, 1)
+            );
+            seen += 1;
+        });
+        assert_eq!(seen, 720);
+    }
+
+    fn permute(items: &mut Vec<Truth>, from: usize, visit: &mut impl FnMut(&[Truth])) {
+        if from == items.len() {
+            return visit(items);
+        }
+        for other in from..items.len() {
+            items.swap(from, other);
+            permute(items, from + 1, visit);
+            items.swap(from, other);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn money_wins_over_everything_and_is_credited_once(
+            before in prop::collection::vec(any_event(), 0..12),
+            after in prop::collection::vec(any_event(), 0..12),
+            repeats in 1_usize..4,
+        ) {
+            let mut events = before;
+            events.extend(std::iter::repeat_n(Event::Synced(Truth::Paid), repeats));
+            events.extend(after);
+            let (state, credits) = run(&events);
+            prop_assert_eq!((state.attempt, state.intent), (AttemptState::Succeeded, IntentState::Completed));
+            prop_assert_eq!(credits, 1);
+        }
+
+        #[test]
+        fn without_the_providers_word_nothing_is_credited(events in prop::collection::vec(any_event(), 0..24)) {
+            prop_assert_eq!(run(&events).1, 0);
+        }
+
+        #[test]
+        fn an_undecided_attempt_always_has_a_next_poll(
+            events in prop::collection::vec(any_event(), 0..24),
+            minute in 0_i64..10_000,
+        ) {
+            let (state, _) = run(&events);
+            if is_open(state.attempt) {
+                prop_assert!(next_poll(&state, at(minute)).is_some_and(|next| next > at(minute)));
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Money: the ledger, holds for rentals, and what riders pay through providers.
+//!
+//! Read in this order: [`ledger`] and [`machine`] are the rules, pure. [`book`] and [`holds`] write
+//! the ledger; the domain of rentals calls [`holds`]. [`provider`] is what a payment provider is to
+//! us, [`sandbox`] the built-in one; [`sync`] asks a provider and does what follows. The rest is a
+//! file per operation.
+
+pub mod ledger;
+pub mod machine;
+
+pub mod book;
+pub mod holds;
+
+pub mod provider;
+pub mod providers;
+pub mod sandbox;
+pub mod sync;
+
+pub mod cancel;
+pub mod methods;
+pub mod reconcile;
+pub mod status;
+pub mod topup;
+pub mod transactions;
+pub mod verify;
+pub mod wallet;
+
+use entities::id::{PaymentAttemptId, UserId};
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::news;
+
+pub use ledger::{Bill, Captured};
+
+/// What others may want to know of money.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "news", rename_all = "snake_case")]
+pub enum News {
+    /// A top-up arrived in a wallet.
+    WalletToppedUp {
+        /// Whose.
+        user: UserId,
+        /// Through which attempt; once for each.
+        attempt: PaymentAttemptId,
+        /// How much, paisa.
+        amount_paisa: i64,
+        /// The method's name for people.
+        method: String,
+        /// What the wallet holds then, paisa.
+        balance_paisa: i64,
+    },
+}
+
+impl news::News for News {
+    const DOMAIN: &'static str = "payments";
+}
+
+crate::refusals! {
+    /// What riders are refused when they pay.
+    pub enum Refusal {
+        IntentNotFound = 404 "intent_not_found" "There is no such payment.",
+        MethodNotFound = 422 "payment_method_not_found" "There is no such payment method.",
+        AmountTooLow = 422 "amount_too_low" "The amount is below the method's minimum.",
+        AmountTooHigh = 422 "amount_too_high" "The amount is above the method's maximum.",
+        IntentCompleted = 409 "intent_completed" "The payment has arrived already.",
+        InvalidIntentStatus = 409 "invalid_intent_status" "The payment is not open any more.",
+        ProviderRefused = 502 "provider_refused" "The payment provider did not take the order.",
+        ProviderUnavailable = 503 "provider_unavailable" "The payment provider does not answer; try again.",
+    }
+}
+
+/// The operations of this domain.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(methods::list))
+        .routes(routes!(topup::create))
+        .routes(routes!(verify::verify))
+        .routes(routes!(verify::came_back))
+        .routes(routes!(status::status))
+        .routes(routes!(cancel::cancel))
+        .routes(routes!(transactions::list))
+        .routes(routes!(wallet::show))
+}

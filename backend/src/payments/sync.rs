@@ -1,0 +1,273 @@
+//! Asks a provider what became of an attempt, and does what follows. Redirect, webhook, poll and
+//! the rider's own question all come here; nothing else moves an attempt.
+
+use chrono::{DateTime, Utc};
+use entities::id::{IncidentId, PaymentAttemptId};
+use entities::incident::{self, IncidentKind, IncidentState};
+use entities::payment_attempt::{self, PaymentAttemptState};
+use entities::payment_intent::{self, PaymentIntentStatus};
+use entities::payment_method;
+use entities::transaction::{PaymentMethodType, TransactionType};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Set};
+
+use crate::app::App;
+use crate::db::Tx;
+use crate::error::{Error, Result};
+use crate::jobs::Job;
+use crate::payments::News;
+use crate::payments::book::{self, Receipt};
+use crate::payments::ledger::Entry;
+use crate::payments::machine::{self, Effect, Event, Truth};
+use crate::payments::provider::{
+    PaymentProvider, PlacedOrder, ProviderError, ProviderPayment, ProviderStatus,
+};
+use crate::{crash, news, points};
+
+/// Where a payment stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The provider's order.
+    pub attempt: PaymentAttemptState,
+    /// What it pays for.
+    pub intent: PaymentIntentStatus,
+    /// When the provider is asked next without being hinted.
+    pub poll_at: Option<DateTime<Utc>>,
+}
+
+/// Asks the provider and applies its answer.
+pub async fn sync(app: &App, attempt_id: PaymentAttemptId) -> Result<Standing> {
+    sync_for(app, attempt_id, None).await
+}
+
+/// As [`sync`]; the job that asked ends, or waits for the next poll, in the same transaction.
+pub(crate) async fn sync_for(app: &App, attempt_id: PaymentAttemptId, job: Option<Job>) -> Result<Standing> {
+    let (attempt, intent) = load(app.db.read(), attempt_id).await?;
+    let (truth, answer) = match attempt.state {
+        // Nothing moves these; only the job has to hear it.
+        PaymentAttemptState::Succeeded | PaymentAttemptState::Mismatch if job.is_none() => {
+            return Ok(Standing { attempt: attempt.state, intent: intent.status, poll_at: None });
+        }
+        PaymentAttemptState::Succeeded | PaymentAttemptState::Mismatch => (Truth::Unreachable, None),
+        PaymentAttemptState::Initiating
+        | PaymentAttemptState::Initiated
+        | PaymentAttemptState::Pending
+        | PaymentAttemptState::Failed
+        | PaymentAttemptState::Expired
+        | PaymentAttemptState::Cancelled
+        | PaymentAttemptState::Unknown => {
+            ask(app.providers.named(&attempt.provider)?, &attempt, &intent.currency).await
+        }
+    };
+    protocol::crash::point(crash::PAYMENT_TRUTH_KNOWN);
+    app.db
+        .write(move |tx| {
+            let (answer, job) = (answer.clone(), job.clone());
+            Box::pin(async move {
+                let standing = apply(tx, attempt_id, Event::Synced(truth), answer.as_ref()).await?;
+                match (job, standing.poll_at) {
+                    (Some(job), Some(poll_at)) => job.again_at(tx, poll_at).await?,
+                    (Some(job), None) => job.finish(tx).await?,
+                    (None, _) => {}
+                }
+                Ok(standing)
+            })
+        })
+        .await
+}
+
+/// Takes one step of the machine and does what follows, in the caller's transaction.
+pub(crate) async fn apply(
+    tx: &Tx,
+    attempt_id: PaymentAttemptId,
+    event: Event,
+    answer: Option<&ProviderPayment>,
+) -> Result<Standing> {
+    let now = tx.now();
+    // The intent first, always: two steps of one payment wait for each other here.
+    let (attempt, _) = load(tx, attempt_id).await?;
+    let intent = payment_intent::Entity::find_by_id(attempt.intent_id).lock_exclusive().one(tx).await?;
+    let intent =
+        intent.ok_or_else(|| Error::internal(format!("payment attempt {attempt_id} has no intent")))?;
+    let (attempt, _) = load(tx, attempt_id).await?;
+
+    let state = machine::State {
+        attempt: attempt.state,
+        intent: intent.status,
+        created_at: attempt.created_at,
+        expires_at: intent.expires_at,
+    };
+    let decision = machine::step(state, event, now);
+    match decision.effect {
+        Effect::None => {}
+        Effect::Credit => credit(tx, &attempt, &intent, answer).await?,
+        Effect::ReportMismatch => report(tx, IncidentKind::PaymentMismatch, &attempt, answer).await?,
+        Effect::ReportUnresolved => report(tx, IncidentKind::PaymentUnknown, &attempt, answer).await?,
+    }
+    save(tx, &attempt, &intent, &decision, answer).await?;
+    Ok(Standing { attempt: decision.attempt, intent: decision.intent, poll_at: decision.poll_at })
+}
+
+/// The attempt and what it pays for.
+pub(crate) async fn load(
+    db: &impl ConnectionTrait,
+    attempt_id: PaymentAttemptId,
+) -> Result<(payment_attempt::Model, payment_intent::Model)> {
+    let found = payment_attempt::Entity::find_by_id(attempt_id)
+        .find_also_related(payment_intent::Entity)
+        .one(db)
+        .await?;
+    let Some((attempt, Some(intent))) = found else {
+        return Err(Error::internal(format!("payment attempt {attempt_id} is not there")));
+    };
+    Ok((attempt, intent))
+}
+
+/// Compares the provider's line with what we asked for: amount, currency, reference, merchant.
+async fn ask(
+    provider: &dyn PaymentProvider,
+    attempt: &payment_attempt::Model,
+    currency: &str,
+) -> (Truth, Option<ProviderPayment>) {
+    let our_reference = attempt.id.to_string();
+    // Without the provider's reference no page was ever shown to anyone.
+    let Some(provider_reference) = attempt.provider_reference.clone() else { return (Truth::NotFound, None) };
+    let order = PlacedOrder {
+        provider_reference,
+        our_reference: our_reference.clone(),
+        amount: attempt.amount_paisa,
+    };
+    let payment = match provider.lookup(&order).await {
+        Ok(payment) => payment,
+        Err(ProviderError::NotFound) => return (Truth::NotFound, None),
+        Err(error @ (ProviderError::Refused { .. } | ProviderError::Unavailable(_))) => {
+            tracing::warn!(attempt = %attempt.id, provider = provider.name(), %error, "payment lookup failed");
+            return (Truth::Unreachable, None);
+        }
+    };
+    let as_asked = payment.amount == attempt.amount_paisa
+        && payment.currency == currency
+        && payment.our_reference == our_reference
+        && payment.merchant == provider.merchant();
+    let truth = match &payment.status {
+        ProviderStatus::Paid if as_asked => Truth::Paid,
+        ProviderStatus::Paid => Truth::PaidOtherwise,
+        ProviderStatus::Pending => Truth::Pending,
+        ProviderStatus::Failed => Truth::Failed,
+        ProviderStatus::Expired => Truth::Expired,
+        ProviderStatus::Cancelled => Truth::Cancelled,
+        ProviderStatus::Other(word) => {
+            tracing::warn!(attempt = %attempt.id, provider = provider.name(), word, "unknown payment status");
+            Truth::Pending
+        }
+    };
+    (truth, Some(payment))
+}
+
+async fn credit(
+    tx: &Tx,
+    attempt: &payment_attempt::Model,
+    intent: &payment_intent::Model,
+    answer: Option<&ProviderPayment>,
+) -> Result<()> {
+    let user = intent.user_id;
+    let entry =
+        Entry::top_up(attempt.id, &attempt.provider, user, attempt.amount_paisa).map_err(Error::internal)?;
+    let receipt = Receipt {
+        transaction_type: TransactionType::Topup,
+        amount: attempt.amount_paisa,
+        payment_method_type: PaymentMethodType::Gateway,
+        payment_method_id: Some(intent.payment_method_id),
+        gateway_reference: answer.and_then(|payment| payment.transaction_id.clone()),
+        related_rental: None,
+        gateway_response: answer.map_or(serde_json::json!({}), |payment| payment.raw.clone()),
+    };
+    book::post(tx, tx.now(), &entry, Some(receipt)).await?;
+    let earned = points::rules::for_top_up(attempt.amount_paisa);
+    points::award(tx, tx.now(), user, earned, points::Source::Topup, &attempt.id.to_string()).await?;
+    let method = payment_method::Entity::find_by_id(intent.payment_method_id).one(tx).await?;
+    let balance = book::balances(tx, user).await?.wallet;
+    let method = method.map_or_else(|| attempt.provider.clone(), |method| method.name);
+    let news = News::WalletToppedUp {
+        user,
+        attempt: attempt.id,
+        amount_paisa: attempt.amount_paisa.0,
+        method,
+        balance_paisa: balance.0,
+    };
+    news::publish(tx, &news).await
+}
+
+async fn report(
+    tx: &Tx,
+    kind: IncidentKind,
+    attempt: &payment_attempt::Model,
+    answer: Option<&ProviderPayment>,
+) -> Result<()> {
+    let detail = serde_json::json!({
+        "attempt": attempt.id, "intent": attempt.intent_id, "provider": attempt.provider,
+        "provider_reference": attempt.provider_reference, "asked_paisa": attempt.amount_paisa.0,
+        "answer": answer.map(|payment| &payment.raw),
+    });
+    let row = incident::ActiveModel {
+        id: Set(IncidentId(tx.new_uuid())),
+        kind: Set(kind),
+        station_id: Set(None),
+        power_bank_id: Set(None),
+        rental_id: Set(None),
+        detail: Set(detail),
+        state: Set(IncidentState::Open),
+        dedup_key: Set(format!("{}:{}", kind.as_str(), attempt.id)),
+        created_at: Set(tx.now()),
+        resolved_at: Set(None),
+    };
+    incident::Entity::insert(row)
+        .on_conflict(OnConflict::column(incident::Column::DedupKey).do_nothing().to_owned())
+        .exec_without_returning(tx)
+        .await?;
+    Ok(())
+}
+
+async fn save(
+    tx: &Tx,
+    attempt: &payment_attempt::Model,
+    intent: &payment_intent::Model,
+    decision: &machine::Decision,
+    answer: Option<&ProviderPayment>,
+) -> Result<()> {
+    let now = tx.now();
+    let mut change = payment_attempt::ActiveModel {
+        state: Set(decision.attempt),
+        next_check_at: Set(decision.poll_at),
+        ..Default::default()
+    };
+    if let Some(payment) = answer {
+        change.detail = Set(payment.raw.clone());
+    }
+    if machine::is_open(attempt.state) && !machine::is_open(decision.attempt) {
+        change.settled_at = Set(Some(now));
+    }
+    let changed = payment_attempt::Entity::update_many()
+        .set(change)
+        .filter(payment_attempt::Column::Id.eq(attempt.id))
+        .filter(payment_attempt::Column::State.eq(attempt.state))
+        .exec(tx)
+        .await?;
+    if changed.rows_affected != 1 {
+        return Err(Error::internal(format!("payment attempt {} moved under its lock", attempt.id)));
+    }
+    if decision.intent == intent.status {
+        return Ok(());
+    }
+    let mut change = payment_intent::ActiveModel { status: Set(decision.intent), ..Default::default() };
+    if decision.intent == PaymentIntentStatus::Completed {
+        change.completed_at = Set(Some(now));
+    }
+    payment_intent::Entity::update_many()
+        .set(change)
+        .filter(payment_intent::Column::Id.eq(intent.id))
+        .filter(payment_intent::Column::Status.eq(intent.status))
+        .exec(tx)
+        .await?;
+    Ok(())
+}

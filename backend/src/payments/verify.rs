@@ -1,0 +1,101 @@
+//! `POST payments/verify-topup`, and the page that a provider sends the browser back to. Both
+//! only make us ask the provider: nothing that a browser brings is believed.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Html;
+use entities::payment_attempt;
+use entities::payment_intent::PaymentIntentStatus;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::auth::Rider;
+use crate::error::{Problem, ProblemBody, Result};
+use crate::extract::{Json, Path, Query};
+use crate::money::Money;
+use crate::payments::status::{self, PaymentStatus};
+use crate::payments::{book, sync};
+
+/// Which payment to ask the provider about. Anything else in the body is not read.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct Verify {
+    /// From `payments/wallet/topup-intent`.
+    pub intent_id: String,
+}
+
+/// What the provider said, and what the wallet holds now.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Verified {
+    /// The payment.
+    pub payment: PaymentStatus,
+    /// Can be spent.
+    pub balance: Money,
+}
+
+/// Asks the provider what became of one of the rider's payments, and credits it if it was paid.
+#[utoipa::path(post, path = "/payments/verify-topup", tag = "payments", security(("rider" = [])), request_body = Verify,
+    responses((status = 200, body = Verified), (status = 404, body = ProblemBody)))]
+pub(crate) async fn verify(
+    State(app): State<App>,
+    rider: Rider,
+    Json(asked): Json<Verify>,
+) -> Result<Json<Verified>> {
+    let (_, attempt) = status::own(app.db.read(), rider.user_id, &asked.intent_id).await?;
+    sync::sync(&app, attempt.id).await?;
+    let (intent, _) = status::own(app.db.read(), rider.user_id, &asked.intent_id).await?;
+    let balance = book::balances(app.db.read(), rider.user_id).await?.wallet;
+    Ok(Json(Verified { payment: intent.into(), balance: balance.into() }))
+}
+
+/// What a person sees who comes back from the provider's page.
+#[derive(Template)]
+#[template(path = "payments/return.html")]
+struct ReturnPage {
+    title: &'static str,
+    message: &'static str,
+}
+
+/// Where providers send the browser back to. The query is a hint to ask them, and proves nothing.
+#[utoipa::path(get, path = "/payments/{provider}/return", tag = "payments", params(("provider" = String, Path)),
+    responses((status = 200, description = "A page for people", content_type = "text/html"), (status = 404, body = ProblemBody)))]
+pub(crate) async fn came_back(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Result<Html<String>> {
+    if !app.providers.has(&name) {
+        return Err(Problem::not_found().into());
+    }
+    let reference = app.providers.named(&name)?.reference_in(&query).ok_or_else(Problem::not_found)?;
+    let attempt = payment_attempt::Entity::find()
+        .filter(payment_attempt::Column::Provider.eq(name))
+        .filter(payment_attempt::Column::ProviderReference.eq(reference))
+        .one(app.db.read())
+        .await?
+        .ok_or_else(Problem::not_found)?;
+    let standing = sync::sync(&app, attempt.id).await?;
+    let page = match standing.intent {
+        PaymentIntentStatus::Completed => {
+            ReturnPage { title: "Payment received", message: "The money is in your wallet." }
+        }
+        PaymentIntentStatus::Pending => ReturnPage {
+            title: "Payment on its way",
+            message: "The provider has not confirmed it yet. We keep asking.",
+        },
+        PaymentIntentStatus::Failed => {
+            ReturnPage { title: "Payment not made", message: "Nothing was paid and nothing was credited." }
+        }
+        PaymentIntentStatus::Cancelled => {
+            ReturnPage { title: "Payment cancelled", message: "Nothing was paid and nothing was credited." }
+        }
+        PaymentIntentStatus::NeedsReview => ReturnPage {
+            title: "We look into it",
+            message: "The payment differs from what was asked for. Our staff were told.",
+        },
+    };
+    Ok(Html(page.render().map_err(anyhow::Error::from)?))
+}

@@ -1,0 +1,176 @@
+//! Points: a statement that only grows, and a sum that mirrors it.
+//!
+//! [`award`] is what other domains call, in their transaction. [`rules`] says how many for what.
+
+pub mod rules;
+
+pub mod history;
+pub mod summary;
+
+use chrono::{DateTime, Utc};
+use entities::id::{RentalId, UserId};
+use entities::points_transaction::{self, PointsTransactionType};
+use entities::user_points;
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::db::Tx;
+use crate::error::{Error, Result};
+use crate::news;
+
+pub use entities::points_transaction::PointsSource as Source;
+
+/// What others may want to know of points.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "news", rename_all = "snake_case")]
+pub enum News {
+    /// A rider was given points.
+    Earned {
+        /// Who.
+        user: UserId,
+        /// How many.
+        points: i32,
+        /// For what.
+        source: Source,
+        /// The fact's own id; with `source` it happens once.
+        key: String,
+        /// What the rider can spend then.
+        balance: i32,
+    },
+}
+
+impl news::News for News {
+    const DOMAIN: &'static str = "points";
+}
+
+/// The operations of this domain.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(summary::show)).routes(routes!(history::list))
+}
+
+/// What a rider has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// Can be spent.
+    pub current: i32,
+    /// Ever earned.
+    pub total: i32,
+}
+
+/// The points of a rider; zero for one who never earned any.
+pub async fn balance(db: &impl ConnectionTrait, user: UserId) -> Result<Balance> {
+    let row = user_points::Entity::find().filter(user_points::Column::UserId.eq(user)).one(db).await?;
+    Ok(row.map_or(Balance::default(), |row| Balance { current: row.current_points, total: row.total_points }))
+}
+
+/// Gives points once for (`source`, `key`): called again, it changes nothing and answers `false`.
+/// Nothing happens for zero points.
+pub async fn award(
+    tx: &Tx,
+    now: DateTime<Utc>,
+    user: UserId,
+    points: i32,
+    source: Source,
+    key: &str,
+) -> Result<bool> {
+    award_for(tx, now, user, points, source, key, None).await
+}
+
+/// The points of a rental that was returned: for completing it, and for being in time.
+pub async fn award_rental(
+    tx: &Tx,
+    now: DateTime<Utc>,
+    user: UserId,
+    rental: RentalId,
+    returned_in_time: bool,
+) -> Result<()> {
+    let key = rental.to_string();
+    award_for(tx, now, user, rules::RENTAL_COMPLETED, Source::RentalComplete, &key, Some(rental)).await?;
+    if returned_in_time {
+        award_for(tx, now, user, rules::TIMELY_RETURN, Source::TimelyReturn, &key, Some(rental)).await?;
+    }
+    Ok(())
+}
+
+async fn award_for(
+    tx: &Tx,
+    now: DateTime<Utc>,
+    user: UserId,
+    points: i32,
+    source: Source,
+    key: &str,
+    rental: Option<RentalId>,
+) -> Result<bool> {
+    if points <= 0 || was_awarded(tx, user, source, key).await? {
+        return Ok(false);
+    }
+    // The sum's row is the lock: of two that give the same points, the second waits here.
+    let balance = add(tx, now, user, points).await?;
+    if was_awarded(tx, user, source, key).await? {
+        add(tx, now, user, -points).await?;
+        return Ok(false);
+    }
+    points_transaction::ActiveModel {
+        id: Set(tx.new_uuid().into()),
+        user_id: Set(user),
+        transaction_type: Set(PointsTransactionType::Earned),
+        amount: Set(points),
+        balance_before: Set(balance - points),
+        balance_after: Set(balance),
+        description: Set(rules::reason(source).to_owned()),
+        related_rental: Set(rental),
+        related_transaction: Set(None),
+        metadata: Set(serde_json::json!({})),
+        source: Set(source),
+        business_key: Set(key.to_owned()),
+        expires_at: Set(None),
+        created_at: Set(now),
+    }
+    .insert(tx)
+    .await?;
+    let earned = News::Earned { user, points, source, key: key.to_owned(), balance };
+    news::publish(tx, &earned).await?;
+    Ok(true)
+}
+
+async fn was_awarded(tx: &Tx, user: UserId, source: Source, key: &str) -> Result<bool> {
+    let found = points_transaction::Entity::find()
+        .filter(points_transaction::Column::UserId.eq(user))
+        .filter(points_transaction::Column::Source.eq(source))
+        .filter(points_transaction::Column::BusinessKey.eq(key))
+        .one(tx)
+        .await?;
+    Ok(found.is_some())
+}
+
+async fn add(tx: &Tx, now: DateTime<Utc>, user: UserId, points: i32) -> Result<i32> {
+    let update = user_points::Entity::update_many()
+        .col_expr(
+            user_points::Column::CurrentPoints,
+            Expr::col(user_points::Column::CurrentPoints).add(points),
+        )
+        .col_expr(user_points::Column::TotalPoints, Expr::col(user_points::Column::TotalPoints).add(points))
+        .col_expr(user_points::Column::LastUpdated, Expr::val(now))
+        .filter(user_points::Column::UserId.eq(user));
+    if let Some(row) = update.clone().exec_with_returning(tx).await?.pop() {
+        return Ok(row.current_points);
+    }
+    let row = user_points::ActiveModel {
+        id: Set(tx.new_uuid().into()),
+        user_id: Set(user),
+        current_points: Set(0),
+        total_points: Set(0),
+        last_updated: Set(now),
+    };
+    user_points::Entity::insert(row)
+        .on_conflict(OnConflict::column(user_points::Column::UserId).do_nothing().to_owned())
+        .exec_without_returning(tx)
+        .await?;
+    let row = update.exec_with_returning(tx).await?.pop();
+    row.map(|row| row.current_points)
+        .ok_or_else(|| Error::internal(format!("rider {user} has no points row")))
+}
