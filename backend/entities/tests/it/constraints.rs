@@ -95,7 +95,7 @@ async fn rows_that_contradict_themselves_are_refused() {
             "update wallets set balance_paisa = -1",
             "update ledger_balances set balance_paisa = -1",
             "update ledger_accounts set owner_id = null where kind = 'user_wallet'",
-            "update ledger_accounts set provider = 'khalti' where kind = 'bank'",
+            "update ledger_accounts set provider = 'khalti' where kind = 'user_wallet'",
             "update holds set state = 'held'",
             "update holds set state = 'voided'",
             "update holds set captured_paisa = amount_paisa + 1",
