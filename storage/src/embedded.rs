@@ -36,7 +36,7 @@ use crate::{
 use async_trait::async_trait;
 use protocol::clock::Clock;
 use protocol::types::{BankSerial, EventNo, StationId};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -47,7 +47,7 @@ use window::Window;
 use writer::{EncodedBatch, Request, Rows, Writer};
 
 /// What an operator may choose.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The time that one file holds, milliseconds; whole seconds, at least one. Default: a day.

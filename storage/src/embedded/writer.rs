@@ -283,15 +283,20 @@ impl Writer {
 
     /// The window of now, opened or created if need be.
     async fn current(&mut self) -> Result<&mut OpenWindow, StoreError> {
+        self.leave_ended_window();
+        let open = match self.current.take() {
+            Some(open) => open,
+            None => self.open(self.shared.window_start_ms()).await?,
+        };
+        Ok(self.current.insert(open))
+    }
+
+    /// Puts the window that was current aside once its time is over: compaction finishes it.
+    fn leave_ended_window(&mut self) {
         let start_ms = self.shared.window_start_ms();
         if let Some(ended) = self.current.take_if(|open| open.window.start_ms != start_ms) {
             self.unfinished.push(ended);
         }
-        let open = match self.current.take() {
-            Some(open) => open,
-            None => self.open(start_ms).await?,
-        };
-        Ok(self.current.insert(open))
     }
 
     async fn open(&mut self, start_ms: u64) -> Result<OpenWindow, StoreError> {
@@ -321,10 +326,7 @@ impl Writer {
     /// What happens between commits, a bounded piece at a time.
     async fn upkeep(&mut self) {
         let now_ms = self.shared.clock.wall_ms();
-        let start_ms = self.shared.window_start_ms();
-        if let Some(ended) = self.current.take_if(|open| open.window.start_ms != start_ms) {
-            self.unfinished.push(ended);
-        }
+        self.leave_ended_window();
         // While writes fail, rewriting would fail too, and say so every time.
         if self.shared.failing().is_none()
             && let Err(error) = self.compact_some().await
@@ -370,6 +372,7 @@ impl Writer {
 
     /// Deletes the files of windows that ended before this time, but never the current one.
     async fn expire(&mut self, arrived_before_ms: u64) -> Result<(), StoreError> {
+        self.leave_ended_window();
         let current_ms = self.shared.window_start_ms();
         for window in self.shared.windows().iter() {
             if window.end_ms <= arrived_before_ms && window.start_ms != current_ms {
