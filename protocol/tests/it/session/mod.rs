@@ -1,3 +1,12 @@
 //! Both ends of a session.
 
+mod commands;
+mod hostile;
+mod lanes;
+mod login;
+mod pair;
+mod power;
+mod random;
 mod size;
+mod wire;
+mod world;
