@@ -1,4 +1,5 @@
 use crate::rows::{Sample, insert_samples};
+use entities::ledger_account::LedgerAccountKind;
 use entities::rental::RentalStatus;
 use entities::testing::FreshDatabase;
 use entities::*;
@@ -58,11 +59,22 @@ async fn an_address_is_unique_without_regard_to_case() {
 }
 
 #[tokio::test]
-async fn each_system_account_exists_once() {
+async fn each_ledger_account_exists_once() {
     for (db, fresh) in databases_with_samples().await {
         let backend = fresh.backend();
+        let riders = ledger_account::Entity::sample();
+        let ours = ledger_account::Model { kind: LedgerAccountKind::Bank, owner_id: None, ..riders.clone() };
+        let providers = ledger_account::Model {
+            kind: LedgerAccountKind::ProviderClearing,
+            provider: Some("sandbox".to_owned()),
+            ..ours.clone()
+        };
+        for (number, account) in [(1, ours), (2, providers)] {
+            let account = ledger_account::Model { id: Uuid::from_u128(number).into(), ..account };
+            insert::<ledger_account::Entity>(&db, account).await.unwrap();
+        }
         for account in ledger_account::Entity::find().all(&db).await.unwrap() {
-            let again = ledger_account::Model { id: Uuid::from_u128(1).into(), ..account };
+            let again = ledger_account::Model { id: Uuid::from_u128(9).into(), ..account };
             let again = insert::<ledger_account::Entity>(&db, again).await;
             assert!(is_duplicate(&again), "{backend}: {again:?}");
         }
