@@ -282,7 +282,7 @@ fn flush_bytes(direction: &'static str, bytes: u64) {
 }
 
 fn flush_frames(direction: &'static str, frames: &mut [u64; 256]) {
-    for (kind, count) in (0..).zip(frames) {
+    for (kind, count) in (0..=u8::MAX).zip(frames) {
         if *count > 0 {
             // Types that this build does not know share one name, so the labels are a closed set.
             let name = MessageType(kind).name();

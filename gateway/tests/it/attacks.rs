@@ -1,0 +1,190 @@
+//! Bytes from nowhere, from half a station, and from a forger: counters move and nothing else.
+
+use crate::harness::{Identity, Station, World, eventually, next_command_id};
+use protocol::crypto::{SessionKey, SessionKeys};
+use protocol::frame::MessageType;
+use protocol::message::Message;
+use tokio::io::AsyncWriteExt;
+
+#[tokio::test]
+async fn garbage_is_closed_without_a_word() {
+    let world = World::new().await;
+    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0x16, 3, 1, 2, 0, 1], &[0xC5, 0xB8, 1, 1], &[0; 64]] {
+        let mut peer = Station::connect(world.gateway.station_addr()).await;
+        peer.write(garbage).await;
+        assert_eq!(peer.wait_for_close().await, []);
+    }
+    eventually("all sockets are gone", || world.gateway.connections() == 0).await;
+}
+
+#[tokio::test]
+async fn an_oversized_length_is_refused_before_its_bytes_come() {
+    let world = World::new().await;
+    let mut peer = Station::connect(world.gateway.station_addr()).await;
+    // HELLO of 65 535 bytes: only the header is sent.
+    peer.write(&[0xC5, 0xB7, 1, 1, 0, 0, 0xFF, 0xFF, 0, 0, 0, 1, 0, 0, 0, 0]).await;
+    assert_eq!(peer.wait_for_close().await, []);
+}
+
+#[tokio::test]
+async fn a_flipped_bit_anywhere_in_hello_gives_no_session() {
+    let world = World::new().await;
+    let mut identity = world.approved_station().await;
+    identity.conn_no = 1;
+    let hello = {
+        let mut station = Station::connect(world.gateway.station_addr()).await;
+        station.encode(Message::Hello(identity.hello()))
+    };
+    for at in (0..hello.len()).step_by(7) {
+        let mut peer = Station::connect(world.gateway.station_addr()).await;
+        let mut flipped = hello.clone();
+        flipped[at] ^= 1 << (at % 8);
+        peer.write(&flipped).await;
+        let _ = peer.stream.shutdown().await;
+        assert!(!peer.wait_for_close().await.contains(&MessageType::CHALLENGE), "byte {at}");
+    }
+    assert!(Station::log_in(world.gateway.station_addr(), &identity).await.is_ok(), "no epoch was spent");
+}
+
+#[tokio::test]
+async fn a_replayed_hello_and_proof_open_nothing() {
+    let world = World::new().await;
+    let (identity, mut station) = world.session().await;
+    let next = Identity { conn_no: identity.conn_no + 1, ..identity.clone() };
+    // Record a whole login, let it close, and play it again.
+    let mut recorded = Station::connect(world.gateway.station_addr()).await;
+    let hello = recorded.encode(Message::Hello(next.hello()));
+    let proof = recorded.encode(Message::Proof(protocol::message::Proof { proof: [1; 32] }));
+    drop(recorded);
+    let mut replay = Station::connect(world.gateway.station_addr()).await;
+    replay.write(&hello).await;
+    replay.next_of(MessageType::CHALLENGE).await;
+    replay.write(&proof).await;
+    assert!(!replay.wait_for_close().await.contains(&MessageType::WELCOME));
+    station.expect_alive().await;
+    assert_eq!(world.gateway.sessions(), 1);
+}
+
+#[tokio::test]
+async fn a_recorded_session_played_again_changes_nothing() {
+    let world = World::new().await;
+    let mut identity = world.approved_station().await;
+    identity.conn_no = 1;
+    let (mut recorded, bytes) = Station::log_in_recorded(world.gateway.station_addr(), &identity).await;
+    let event = recorded.encode(Message::Event(crate::harness::event(1)));
+    recorded.write(&event).await;
+    recorded.wait_for_events_through(1).await;
+    drop(recorded);
+    eventually("the session is gone", || world.gateway.sessions() == 0).await;
+    for cut in [bytes.len(), bytes.len() / 2] {
+        let mut replay = Station::connect(world.gateway.station_addr()).await;
+        replay.write(&bytes[..cut]).await;
+        let _ = replay.stream.write_all(&event).await;
+        let _ = replay.stream.shutdown().await;
+        assert!(!replay.wait_for_close().await.contains(&MessageType::WELCOME));
+    }
+    assert_eq!(world.gateway.sessions(), 0);
+    assert_eq!(world.backend.deliveries(identity.station_id, 1), 1);
+}
+
+#[tokio::test]
+async fn a_forged_event_ends_the_session_and_reaches_nobody() {
+    let world = World::new().await;
+    let (identity, mut station) = world.session().await;
+    let forger = SessionKey::from_bytes([3; 32]);
+    station.keys = Some(SessionKeys { to_gateway: forger.clone(), ..station.keys.clone().unwrap() });
+    station.send_event(1).await;
+    assert_eq!(station.wait_for_close().await, [MessageType::ERROR]);
+    assert!(world.backend.events(identity.station_id).is_empty());
+}
+
+#[tokio::test]
+async fn a_frame_out_of_sequence_ends_the_session() {
+    let world = World::new().await;
+    let (_, mut station) = world.session().await;
+    station.seq_out += 1;
+    station.send(Message::Heartbeat).await;
+    assert_eq!(station.wait_for_close().await, [MessageType::ERROR]);
+}
+
+#[tokio::test]
+async fn a_station_that_ignores_its_window_is_closed() {
+    let world = World::new().await;
+    let (identity, mut station) = world.session().await;
+    world.backend.set_away(true);
+    for event_no in 1..=8 {
+        station.send_event(event_no).await;
+    }
+    station.expect_alive().await;
+    station.send_event(9).await;
+    assert_eq!(station.wait_for_close().await, [MessageType::ERROR]);
+    world.backend.set_away(false);
+    eventually("what was within the window", || world.backend.events(identity.station_id).len() == 8).await;
+}
+
+#[tokio::test]
+async fn one_byte_segments_and_one_big_segment_mean_the_same() {
+    let world = World::new().await;
+    let (_, mut station) = world.session().await;
+    let mut bytes = Vec::new();
+    for event_no in 1..=3 {
+        bytes.extend(station.encode(Message::Event(crate::harness::event(event_no))));
+    }
+    for byte in &bytes {
+        station.write(std::slice::from_ref(byte)).await;
+        tokio::task::yield_now().await;
+    }
+    station.wait_for_events_through(3).await;
+    let mut bytes = Vec::new();
+    for _ in 0..2_000 {
+        bytes.extend(station.encode(Message::Heartbeat));
+    }
+    bytes.extend(station.encode(Message::Event(crate::harness::event(4))));
+    station.write(&bytes).await;
+    station.wait_for_events_through(4).await;
+}
+
+#[tokio::test]
+async fn a_slow_loris_is_closed_in_time() {
+    let world = World::new().await;
+    let mut silent = Station::connect(world.gateway.station_addr()).await;
+    let mut half = Station::connect(world.gateway.station_addr()).await;
+    half.write(&[0xC5, 0xB7, 1]).await;
+    let (mut identity, mut station) = world.session().await;
+    let heartbeat = station.encode(Message::Heartbeat);
+    station.write(&heartbeat[..10]).await;
+    let deadline = std::time::Duration::from_secs(17);
+    let all = async { tokio::join!(end_of(&mut silent), end_of(&mut half), end_of(&mut station)) };
+    tokio::time::timeout(deadline, all).await.expect("closed within 17 s");
+    world.log_in(&mut identity).await.expect_alive().await;
+}
+
+#[tokio::test]
+async fn a_station_that_does_not_read_gets_no_command_and_is_closed() {
+    let world = World::with(|settings| settings.write_backlog_bytes_max = 16 * 1_024).await;
+    let (identity, mut station) = world.session().await;
+    // Answers to these fill the socket in the other direction, and nobody reads them.
+    let mut questions = Vec::new();
+    for _ in 0..50_000 {
+        questions
+            .extend(station.encode(Message::Time(protocol::message::Time { uptime_ms: 1, wall_ms: None })));
+    }
+    let mut written = 0;
+    while written < 200 && station.stream.write_all(&questions).await.is_ok() && world.gateway.sessions() == 1
+    {
+        questions.clear();
+        for _ in 0..50_000 {
+            questions.extend(station.encode(Message::Heartbeat));
+        }
+        written += 1;
+    }
+    eventually("the slow reader is closed", || world.gateway.sessions() == 0).await;
+    let answer = world.offer(next_command_id(), &world.eject(identity.station_id)).await;
+    assert_eq!(answer.state, protocol::control::DeliveryState::Unsent);
+}
+
+async fn end_of(station: &mut Station) {
+    use tokio::io::AsyncReadExt;
+    let mut bytes = [0; 256];
+    while matches!(station.stream.read(&mut bytes).await, Ok(read) if read > 0) {}
+}

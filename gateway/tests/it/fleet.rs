@@ -1,0 +1,103 @@
+//! Many stations at once, and the graceful stop.
+
+use crate::harness::{Station, World, eventually, next_command_id};
+use protocol::control::{DeliveryState, UnsentReason};
+use protocol::frame::MessageType;
+use reqwest::Method;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_stations_log_in_report_and_are_all_acknowledged() {
+    const STATIONS: usize = 200;
+    let world = World::with(|settings| settings.workers = 2).await;
+    let mut identities = Vec::new();
+    for _ in 0..STATIONS {
+        let mut identity = crate::harness::Identity::new(crate::harness::next_station_id());
+        identity.conn_no = 1;
+        world.backend.approve(identity.station_id);
+        identities.push(identity);
+    }
+    world.backend.wait_until_followed(identities[STATIONS - 1].station_id).await;
+    let address = world.gateway.station_addr();
+    let mut tasks = tokio::task::JoinSet::new();
+    for identity in identities.clone() {
+        tasks.spawn(async move {
+            let mut station = Station::log_in(address, &identity).await.unwrap();
+            for event_no in 1..=4 {
+                station.send_event(event_no).await;
+            }
+            station.send_samples(0, 3).await;
+            station.wait_for_events_through(4).await;
+            station
+        });
+    }
+    let stations = tasks.join_all().await;
+    assert_eq!(world.gateway.sessions(), STATIONS);
+    assert_eq!(world.backend.event_count(), STATIONS * 4);
+    for identity in &identities {
+        eventually("its announcement", || !world.backend.sessions(identity.station_id).is_empty()).await;
+        while world.store.sample_count(identity.station_id).await < 3 {
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(stations);
+    eventually("all are gone", || world.gateway.connections() == 0).await;
+    assert_eq!(world.gateway.sessions(), 0);
+}
+
+#[tokio::test]
+async fn a_drain_finishes_an_open_eject_and_empties_the_uplink() {
+    let world = World::new().await;
+    let (identity, mut ejecting) = world.session().await;
+    let (_, mut idle) = world.session().await;
+    let id = next_command_id();
+    world.offer(id, &world.eject(identity.station_id)).await;
+    ejecting.next_command().await;
+    ejecting.send_receipt(id).await;
+    world.wait_for_state(id, DeliveryState::Received).await;
+
+    let response = world.request(Method::POST, "drain").send().await.unwrap();
+    assert!(response.status().is_success());
+    assert!(idle.wait_for_close().await.contains(&MessageType::GOAWAY), "an idle session goes at once");
+    ejecting.next_of(MessageType::GOAWAY).await;
+    let refused = world.offer(next_command_id(), &world.eject(identity.station_id)).await;
+    assert_eq!(refused.unsent_reason, Some(UnsentReason::Draining));
+    ejecting.send_done(1, id).await;
+    ejecting.wait_for_close().await;
+    eventually("the outcome", || world.backend.events(identity.station_id).len() == 1).await;
+    assert_eq!(world.ask(id, 0).await.state, DeliveryState::Answered, "the control server still answers");
+
+    world.shutdown.cancel();
+    let report = world.gateway.join().await;
+    assert_eq!((report.sessions, report.uplink_items, report.telemetry_batches), (2, 0, 0));
+}
+
+#[tokio::test]
+async fn a_stop_is_bounded_although_the_backend_is_away() {
+    let world = World::with(|settings| {
+        settings.drain.deadline_ms = 300;
+        settings.drain.flush_ms = 300;
+    })
+    .await;
+    let (_, mut station) = world.session().await;
+    world.backend.set_away(true);
+    station.send_event(1).await;
+    station.expect_alive().await;
+    world.shutdown.cancel();
+    let report = tokio::time::timeout(std::time::Duration::from_secs(8), world.gateway.join()).await;
+    assert_eq!(report.expect("a bounded stop").uplink_items, 1);
+    station.wait_for_close().await;
+}
+
+#[tokio::test]
+async fn sockets_over_the_limit_are_closed_and_the_others_stay() {
+    let world = World::with(|settings| settings.connections_max = 2).await;
+    let (_, mut first) = world.session().await;
+    let (_, mut second) = world.session().await;
+    let mut third = Station::connect(world.gateway.station_addr()).await;
+    assert_eq!(third.wait_for_close().await, []);
+    first.expect_alive().await;
+    second.expect_alive().await;
+    drop(second);
+    eventually("room", || world.gateway.connections() == 1).await;
+    world.session().await.1.expect_alive().await;
+}

@@ -1,0 +1,112 @@
+//! Who gets a session, and which session wins.
+
+use crate::harness::{Identity, Refused, Station, World, eventually, master, next_station_id};
+use protocol::control::Admission;
+use protocol::frame::MessageType;
+use protocol::message::RetryReason;
+use protocol::types::Epoch;
+
+#[tokio::test]
+async fn a_known_station_logs_in_and_the_backend_is_told() {
+    let world = World::new().await;
+    let (identity, mut station) = world.session().await;
+    assert_eq!(station.epoch, Epoch::from_parts(1, 1, 1).unwrap());
+    station.expect_alive().await;
+    assert_eq!(world.gateway.sessions(), 1);
+    eventually("the announcement", || !world.backend.sessions(identity.station_id).is_empty()).await;
+    let told = &world.backend.sessions(identity.station_id)[0];
+    assert_eq!((told.epoch, told.firmware.as_str(), told.slots), (station.epoch, "test 1.0", Some(8)));
+    assert_eq!(told.instance_id, world.gateway.instance_id());
+}
+
+#[tokio::test]
+async fn an_unknown_station_with_a_right_key_is_pending() {
+    let world = World::new().await;
+    let identity = Identity { conn_no: 1, ..Identity::new(next_station_id()) };
+    let refused = Station::log_in(world.gateway.station_addr(), &identity).await.err().unwrap();
+    assert_eq!((refused.reason, refused.is_proven), (RetryReason::NotApproved, true));
+    assert_eq!(world.gateway.sessions(), 0);
+}
+
+#[tokio::test]
+async fn a_revoked_station_loses_its_session_and_gets_no_other() {
+    let world = World::new().await;
+    let (mut identity, mut station) = world.session().await;
+    world.backend.admit(identity.station_id, Admission::Revoked, 0);
+    assert!(station.wait_for_close().await.contains(&MessageType::GOAWAY));
+    identity.conn_no += 1;
+    let refused = Station::log_in(world.gateway.station_addr(), &identity).await.err().unwrap();
+    assert_eq!((refused.reason, refused.is_proven), (RetryReason::Revoked, false));
+}
+
+#[tokio::test]
+async fn an_older_key_generation_is_refused_after_a_new_one_is_required() {
+    let world = World::new().await;
+    let (mut identity, mut station) = world.session().await;
+    world.backend.admit(identity.station_id, Admission::Approved, 2);
+    station.wait_for_close().await;
+    identity.conn_no += 1;
+    let refused = Station::log_in(world.gateway.station_addr(), &identity).await.err().unwrap();
+    assert_eq!(refused.reason, RetryReason::Revoked);
+    identity = Identity { key_gen: 2, key: master().station_key(identity.station_id, 2), ..identity };
+    assert!(Station::log_in(world.gateway.station_addr(), &identity).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_wrong_key_gets_no_further_than_the_proof() {
+    let world = World::new().await;
+    let mut identity = world.approved_station().await;
+    identity.conn_no = 1;
+    let unknown_master = Identity { key_id: 99, ..identity.clone() };
+    let refused = Station::log_in(world.gateway.station_addr(), &unknown_master).await.err().unwrap();
+    assert_eq!(refused.reason, RetryReason::UnknownKey);
+    assert!(Station::log_in(world.gateway.station_addr(), &identity).await.is_ok(), "no epoch was spent");
+}
+
+#[tokio::test]
+async fn the_higher_epoch_takes_over_and_a_lower_one_is_refused() {
+    let world = World::new().await;
+    let (mut identity, mut first) = world.session().await;
+    let mut second = world.log_in(&mut identity).await;
+    assert!(first.wait_for_close().await.contains(&MessageType::GOAWAY), "the old one is told");
+    second.expect_alive().await;
+    let late = Identity { conn_no: 1, ..identity.clone() };
+    let refused = Station::log_in(world.gateway.station_addr(), &late).await.err().unwrap();
+    assert_eq!((refused.reason, refused.is_proven), (RetryReason::StaleEpoch, true));
+    second.expect_alive().await;
+    assert_eq!(world.gateway.sessions(), 1);
+}
+
+#[tokio::test]
+async fn before_the_first_roster_stations_are_told_to_come_again() {
+    let world = World::without_backend().await;
+    let identity = Identity { conn_no: 1, ..Identity::new(next_station_id()) };
+    let refused = Station::log_in(world.gateway.station_addr(), &identity).await.err().unwrap();
+    assert_eq!((refused.reason, refused.is_proven), (RetryReason::Unavailable, false));
+    world.backend.set_away(false);
+    world.backend.approve(identity.station_id);
+    eventually("the roster", || world.gateway.health().roster).await;
+    world.backend.wait_until_followed(identity.station_id).await;
+    assert!(Station::log_in(world.gateway.station_addr(), &identity).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_login_storm_is_answered_with_computed_waits() {
+    let world = World::with(|settings| {
+        settings.admission.logins_per_s = 1;
+        settings.admission.burst = 2;
+    })
+    .await;
+    let mut answers = Vec::new();
+    for _ in 0..6 {
+        let mut identity = world.approved_station().await;
+        identity.conn_no = 1;
+        answers.push(Station::log_in(world.gateway.station_addr(), &identity).await.map(drop));
+    }
+    let busy =
+        |answer: &&Result<(), Refused>| matches!(answer, Err(refused) if refused.reason == RetryReason::Busy);
+    assert_eq!(answers.iter().filter(busy).count(), 4);
+    for refused in answers.iter().filter_map(|answer| answer.err()) {
+        assert!((1_000..8_000).contains(&refused.retry_after_ms), "{refused:?}");
+    }
+}
