@@ -53,6 +53,13 @@ macro_rules! key {
 
         impl Eq for $name {}
 
+        /// For comparing whole states, as a model checker does.
+        impl core::hash::Hash for $name {
+            fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+                self.0.hash(state);
+            }
+        }
+
         impl Drop for $name {
             fn drop(&mut self) {
                 self.0 = [0; 32];
@@ -77,7 +84,7 @@ key!(
 );
 
 /// The two keys of a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionKeys {
     /// Station to gateway.
     pub to_gateway: SessionKey,
@@ -97,11 +104,11 @@ pub enum LinkMode {
 }
 
 /// The hash of a HELLO payload: all that a gateway keeps of it for the transcript.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HelloHash([u8; 32]);
 
 /// The hash of everything that both ends said before they proved themselves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Transcript([u8; 32]);
 
 impl MasterKey {

@@ -3,7 +3,7 @@
 use crate::limits::{ANCHOR_ERROR_MAX_MS, EVENT_AHEAD_MAX_MS, EVENT_BEHIND_MAX_MS};
 
 /// The moment of an input, as the driver of a session machine read it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Now {
     /// Milliseconds since some fixed moment; never goes back. A station counts from its boot.
     pub monotonic_ms: u64,

@@ -301,7 +301,7 @@ pub(super) fn recover(flash: &mut impl Flash, slots: &impl SlotSensors) -> Optio
 
 /// Whether the journal may have held this id once and holds it no more.
 fn is_forgotten(cmd_id: &CommandId, flash: &impl Flash) -> bool {
-    flash.journal_horizon_ms().is_none_or(|horizon_ms| cmd_id.unix_ms() <= horizon_ms && horizon_ms > 0)
+    flash.journal_horizon_ms().is_none_or(|horizon_ms| horizon_ms > 0 && cmd_id.unix_ms() <= horizon_ms)
 }
 
 fn refusal_of_time(order: &Order, clock: Clock) -> Option<RejectReason> {

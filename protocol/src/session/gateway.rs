@@ -38,7 +38,7 @@ pub const MESSAGE_SET: u8 = 1;
 /// answer before the station hears anything: [`Received::Hello`] by [`challenge`](Self::challenge) or
 /// [`refuse`](Self::refuse), [`Received::Proven`] by [`welcome`](Self::welcome) or `refuse`. Until then
 /// the handshake's deadline runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GatewaySession {
     link: LinkMode,
     phase: Phase,
@@ -68,7 +68,7 @@ pub struct Counts {
     pub frames_skipped: u32,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     AwaitHello { nonce_g: Nonce },
     Asked { nonce_s: Nonce, nonce_g: Nonce, hello: HelloHash },
@@ -98,7 +98,7 @@ impl Ending {
 }
 
 /// The terms of a session: what WELCOME says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Terms {
     /// The longest time without a frame from the station, 30–900 s.
     pub keepalive_s: u16,
@@ -229,6 +229,12 @@ impl GatewaySession {
     pub fn handle_broken_frame(&mut self, error: FrameError, now: Now) {
         self.now = now;
         self.end(error.into(), MessageType(0), 0);
+    }
+
+    /// The driver found a fault that the machine cannot see, such as [`CloseReason::RateLimited`]: ERROR, then close.
+    pub fn handle_fault(&mut self, reason: CloseReason, now: Now) {
+        self.now = now;
+        self.end_at_once(reason);
     }
 
     /// Time has passed; call it at [`next_timeout_ms`](Self::next_timeout_ms).

@@ -49,7 +49,7 @@ pub struct Board<F, S> {
 /// A station from boot to power cut, over all its connections.
 ///
 /// Drive it as [the module](super) says. `uptime_ms` counts from the boot and never goes back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StationSession<const SAMPLES: usize = SAMPLE_BYTES> {
     identity: Identity,
     settings: Settings,
@@ -76,7 +76,7 @@ pub struct StationSession<const SAMPLES: usize = SAMPLE_BYTES> {
 }
 
 /// How a station behaves where the protocol leaves it free.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Settings {
     /// How the bytes travel.
     pub link: LinkMode,

@@ -12,7 +12,7 @@ use crate::time::Now;
 use crate::types::EventNo;
 
 /// State that exists from WELCOME on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Open {
     pub(super) keys: SessionKeys,
     pub(super) events: InFlight<EventNo>,
@@ -32,7 +32,7 @@ pub(super) struct Open {
 }
 
 /// What has to be said at the next drain.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Due {
     /// The station's uptime in TIME.
     pub(super) time_answer: Option<NonZeroU64>,

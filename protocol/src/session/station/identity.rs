@@ -5,7 +5,7 @@ use crate::message::Capabilities;
 use crate::types::StationId;
 
 /// What a station is provisioned with, and what it says of itself in HELLO.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
     /// Who.
     pub station_id: StationId,

@@ -8,7 +8,7 @@ use crate::session::{CloseReason, Deadline};
 use crate::types::EventNo;
 
 /// The connection, if there is one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Link {
     /// None; another is tried then.
     Offline { connect_at: Deadline },
@@ -29,7 +29,7 @@ pub(super) enum Link {
 }
 
 /// A login on its way.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Login {
     pub(super) nonce_s: Nonce,
     pub(super) deadline: Deadline,
@@ -44,7 +44,7 @@ impl Login {
 }
 
 /// An open session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Open {
     pub(super) keys: SessionKeys,
     pub(super) seq_in: u32,

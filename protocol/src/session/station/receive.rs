@@ -5,7 +5,7 @@ use super::link::{Link, Open};
 use super::{Board, Say, StationSession};
 use crate::crypto::{LinkMode, SessionKey, Transcript};
 use crate::frame::{Direction, Frame, Header, MessageType, Protection};
-use crate::limits::{BRIEFING_TIMEOUT_MS, FOUNDING_MARGIN_MS, RETRY_UNAUTHENTICATED_MAX_MS};
+use crate::limits::{BRIEFING_TIMEOUT_MS, RETRY_UNAUTHENTICATED_MAX_MS};
 use crate::message::{
     Ack, AlarmCode, Body, Challenge, Command, CommandKind, Error, ErrorClass, Goaway, JournalState, Message,
     Retry, Time, Verdict, Welcome,
@@ -114,8 +114,8 @@ impl<const SAMPLES: usize> StationSession<SAMPLES> {
         let mut open = Open::new(login, keys.clone(), welcome, phase_ms, self.uptime_ms);
         open.inventory_deadline = Deadline::after(self.uptime_ms, self.settings.inventory_interval_ms);
         open.time_deadline = Deadline::after(self.uptime_ms, self.settings.time_interval_ms);
-        if self.boot_no == 1 {
-            // The flash is new. If an older one was lost, event numbers must not be used again.
+        if board.flash.journal_horizon_ms().is_none() {
+            // The flash is new to this identity. If another one was lost, its event numbers must not be used again.
             open.is_briefed = false;
             open.briefing_deadline = Deadline::after(self.uptime_ms, BRIEFING_TIMEOUT_MS);
         }
@@ -239,7 +239,6 @@ impl<const SAMPLES: usize> StationSession<SAMPLES> {
         let Link::Open(open) = &mut self.link else { return };
         // An answer to another question would give a round trip that never was.
         let is_answer = open.time_asked_at_ms.take_if(|asked_at_ms| *asked_at_ms == time.uptime_ms).is_some();
-        open.time_deadline = Deadline::after(self.uptime_ms, self.settings.time_interval_ms);
         if let (true, Some(wall_ms)) = (is_answer, time.wall_ms) {
             self.set_clock(time.uptime_ms, wall_ms, board);
         }
@@ -273,12 +272,6 @@ impl<const SAMPLES: usize> StationSession<SAMPLES> {
         self.clock.set(wall_ms, middle_ms, error_ms, self.settings.drift_ppm);
         if board.flash.anchor(self.boot_no).is_none() {
             board.flash.store_anchor(self.boot_no, Anchor { wall_ms, uptime_ms: middle_ms, error_ms });
-        }
-        if board.flash.journal_horizon_ms().is_none() {
-            // All commands before the loss are older than this moment, as far as clocks can be apart.
-            let horizon_ms = wall_ms.saturating_add(round_trip_ms).saturating_add(FOUNDING_MARGIN_MS);
-            board.flash.found_journal(horizon_ms);
-            self.push_event(Happening::Alarm { code: AlarmCode::JournalLost, slot: None }, &mut board.flash);
         }
     }
 

@@ -1,14 +1,16 @@
 //! What the station says, and when it acts.
 
-use super::events::message_of;
+use super::events::{Happening, message_of};
 use super::link::Link;
 use super::{Board, Ending, Output, SCRATCH_BYTES, Say, StationSession};
 use crate::crypto::{HelloHash, LinkMode, SessionKeys};
 use crate::frame::{self, EncodeError, Flags, Header, MessageType, Protection, Writer};
-use crate::limits::{CHECK_BYTES, CONNECT_TIMEOUT_MS, HEADER_BYTES, MAC_TLV_BYTES, SLOTS_MAX};
+use crate::limits::{
+    CHECK_BYTES, CONNECT_TIMEOUT_MS, FOUNDING_MARGIN_MS, HEADER_BYTES, MAC_TLV_BYTES, SLOTS_MAX,
+};
 use crate::message::{
-    CmdReceipt, CmdState, Error, ErrorClass, EventStamp, Hello, Inventory, Message, Proof, SlotReading,
-    SlotTable, Time,
+    AlarmCode, CmdReceipt, CmdState, Error, ErrorClass, EventStamp, Hello, Inventory, Message, Proof,
+    SlotReading, SlotTable, Time,
 };
 use crate::session::flash::Flash;
 use crate::session::gateway::MESSAGE_SET;
@@ -82,6 +84,7 @@ impl<const SAMPLES: usize> StationSession<SAMPLES> {
         board: &mut Board<F, S>,
         scratch: &mut [u8],
     ) -> Result<Option<Step>, EncodeError> {
+        self.found_journal(board);
         // The receipt first: the journal already holds what it says, and a rider waits for the motor anyway.
         if let Some(say) = self.say.take() {
             let message = match say {
@@ -115,6 +118,18 @@ impl<const SAMPLES: usize> StationSession<SAMPLES> {
         self.send_next_batch(scratch)
     }
 
+    /// A journal that was lost can speak of commands that are newer than this moment, as far as clocks can be apart.
+    fn found_journal<F: Flash, S>(&mut self, board: &mut Board<F, S>) {
+        let is_briefed = matches!(&self.link, Link::Open(open) if open.is_briefed);
+        if !is_briefed || board.flash.journal_horizon_ms().is_some() {
+            return;
+        }
+        let Some((wall_ms, error_ms)) = self.wall_clock(self.uptime_ms) else { return };
+        let horizon_ms = wall_ms.saturating_add(u64::from(error_ms)).saturating_add(FOUNDING_MARGIN_MS);
+        board.flash.found_journal(horizon_ms);
+        self.push_event(Happening::Alarm { code: AlarmCode::JournalLost, slot: None }, &mut board.flash);
+    }
+
     fn take_actuation(&mut self) -> Option<Step> {
         self.actuation.take().map(|actuation| Step::Do(Output::Actuate(actuation)))
     }
@@ -125,6 +140,7 @@ impl<const SAMPLES: usize> StationSession<SAMPLES> {
         let Link::Open(open) = &mut self.link else { return Ok(None) };
         if core::mem::take(&mut open.is_time_due) {
             open.time_asked_at_ms = Some(uptime_ms);
+            open.time_deadline = Deadline::after(uptime_ms, self.settings.time_interval_ms);
             return self
                 .send(&Message::Time(Time { uptime_ms, wall_ms: None }), Priority::Normal, scratch)
                 .map(Some);

@@ -7,6 +7,6 @@ mod login;
 mod pair;
 mod power;
 mod random;
-mod size;
+mod state;
 mod wire;
 mod world;
