@@ -126,7 +126,6 @@ macro_rules! dispatch {
     ($($variant:ident),*) => {
         impl<'a> Message<'a> {
             /// Reads the payload of a frame of type `kind`, without its `mac` TLV.
-            #[inline]
             pub fn decode(kind: MessageType, payload: &'a [u8]) -> Result<Self, MessageError> {
                 match kind {
                     $( <$variant as Body>::KIND => $variant::decode(payload).map(Self::$variant), )*

@@ -1,7 +1,7 @@
 //! COMMAND and the four messages about its outcome.
 
 use super::event::{ANCHOR_TAG, EventStamp, anchor, encode_anchor};
-use super::parse::{bank, be_u8, be_u32, be_u64, begin, command_id, slot, text};
+use super::parse::{bank, be_u8, be_u32, be_u64, command_id, fixed, slot, text};
 use super::tlv::{self, Tag};
 use super::{Body, CommandKind, DoneReason, FailReason, MessageError, RejectReason, UncertainReason};
 use crate::frame::{EncodeError, MessageType, Writer};
@@ -41,9 +41,10 @@ const ADDRESS_TAG: u8 = 0x81;
 impl<'a> Body<'a> for Command<'a> {
     const KIND: MessageType = MessageType::COMMAND;
 
+    #[inline(always)]
     fn decode(payload: &'a [u8]) -> Result<Self, MessageError> {
         let (rest, (cmd_id, epoch, kind, slot, bank, argument, expires_at_ms, max_clock_error_ms)) =
-            begin((command_id, be_u64, be_u8, slot, bank, be_u32, be_u64, be_u32), payload)?;
+            fixed::<50, _>((command_id, be_u64, be_u8, slot, bank, be_u32, be_u64, be_u32), payload)?;
         let mut address = "";
         tlv::each(rest, |tag, value| match tag {
             ADDRESS_TAG => {
@@ -227,8 +228,9 @@ const ANSWER_TAG: u8 = 0x02;
 impl<'a> Body<'a> for CmdReceipt {
     const KIND: MessageType = MessageType::CMD_RECEIPT;
 
+    #[inline(always)]
     fn decode(payload: &'a [u8]) -> Result<Self, MessageError> {
-        let (rest, (cmd_id, flags)) = begin((command_id, be_u8), payload)?;
+        let (rest, (cmd_id, flags)) = fixed::<17, _>((command_id, be_u8), payload)?;
         tlv::skip_all(rest)?;
         Ok(Self { cmd_id, duplicate: duplicate(flags)? })
     }
@@ -242,9 +244,10 @@ impl<'a> Body<'a> for CmdReceipt {
 impl<'a> Body<'a> for CmdResult<'a> {
     const KIND: MessageType = MessageType::CMD_RESULT;
 
+    #[inline(always)]
     fn decode(payload: &'a [u8]) -> Result<Self, MessageError> {
         let (rest, (mut stamp, cmd_id, state, reason, flags)) =
-            begin((EventStamp::parse, command_id, be_u8, be_u8, be_u8), payload)?;
+            fixed::<35, _>((EventStamp::parse, command_id, be_u8, be_u8, be_u8), payload)?;
         let verdict = Verdict::from_wire(state, reason).ok_or(MessageError::Value)?;
         let duplicate = duplicate(flags)?;
         let mut answer = "";
@@ -274,8 +277,9 @@ impl<'a> Body<'a> for CmdResult<'a> {
 impl<'a> Body<'a> for CmdQuery {
     const KIND: MessageType = MessageType::CMD_QUERY;
 
+    #[inline(always)]
     fn decode(payload: &'a [u8]) -> Result<Self, MessageError> {
-        let (rest, cmd_id) = begin(command_id, payload)?;
+        let (rest, cmd_id) = fixed::<16, _>(command_id, payload)?;
         tlv::skip_all(rest)?;
         Ok(Self { cmd_id })
     }
@@ -288,8 +292,10 @@ impl<'a> Body<'a> for CmdQuery {
 impl<'a> Body<'a> for CmdState {
     const KIND: MessageType = MessageType::CMD_STATE;
 
+    #[inline(always)]
     fn decode(payload: &'a [u8]) -> Result<Self, MessageError> {
-        let (rest, (cmd_id, state, reason, flags)) = begin((command_id, be_u8, be_u8, be_u8), payload)?;
+        let (rest, (cmd_id, state, reason, flags)) =
+            fixed::<19, _>((command_id, be_u8, be_u8, be_u8), payload)?;
         tlv::skip_all(rest)?;
         let state = JournalState::from_wire(state, reason).ok_or(MessageError::Value)?;
         Ok(Self { cmd_id, state, duplicate: duplicate(flags)? })

@@ -1,7 +1,7 @@
 //! EVENT and ALARM, and the stamp that all numbered messages share.
 
 use super::parse::{
-    Input, Parsed, Parser, bank, be_u8, be_u16, be_u24, be_u32, be_u64, begin, event_no, slot, whole,
+    Input, Parsed, Parser, bank, be_u8, be_u16, be_u24, be_u32, be_u64, event_no, fixed, slot, whole,
 };
 use super::tlv::{self, Tag};
 use super::{AlarmCode, Body, MessageError, ResetReason};
@@ -31,7 +31,7 @@ impl EventStamp {
         event_time(self.anchor, self.uptime_ms, arrival_ms)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn parse(input: Input<'_>) -> Parsed<'_, Self> {
         (event_no, be_u64)
             .map(|(event_no, uptime_ms)| Self { event_no, uptime_ms, anchor: None })
@@ -156,8 +156,9 @@ impl EventKind<'_> {
 impl<'a> Body<'a> for Event<'a> {
     const KIND: MessageType = MessageType::EVENT;
 
+    #[inline(always)]
     fn decode(payload: &'a [u8]) -> Result<Self, MessageError> {
-        let (rest, (mut stamp, kind)) = begin((EventStamp::parse, be_u8), payload)?;
+        let (rest, (mut stamp, kind)) = fixed::<17, _>((EventStamp::parse, be_u8), payload)?;
         let mut body: &[u8] = &[];
         tlv::each(rest, |tag, value| {
             match tag {
@@ -169,20 +170,25 @@ impl<'a> Body<'a> for Event<'a> {
             Ok(Tag::Known)
         })?;
         let kind = match kind {
-            kind::BANK_INSERTED => whole(BODY_TAG, (some_slot, some_bank, be_u8), body)
-                .map(|(slot, bank, level_percent)| EventKind::BankInserted { slot, bank, level_percent }),
-            kind::BANK_UNREADABLE => {
-                whole(BODY_TAG, some_slot, body).map(|slot| EventKind::BankUnreadable { slot })
+            kind::BANK_INSERTED => {
+                let (slot, bank, level_percent) = whole(BODY_TAG, (some_slot, some_bank, be_u8), body)?;
+                EventKind::BankInserted { slot, bank, level_percent }
             }
-            kind::BANK_REMOVED => whole(BODY_TAG, (some_slot, some_bank), body)
-                .map(|(slot, bank)| EventKind::BankRemoved { slot, bank }),
-            kind::SLOT_STATE => whole(BODY_TAG, (some_slot, be_u16), body)
-                .map(|(slot, state)| EventKind::SlotState { slot, state: SlotState(state) }),
-            kind::BOOTED => whole(BODY_TAG, (be_u24, be_u8), body).map(|(boot_no, reason)| {
+            kind::BANK_UNREADABLE => EventKind::BankUnreadable { slot: whole(BODY_TAG, some_slot, body)? },
+            kind::BANK_REMOVED => {
+                let (slot, bank) = whole(BODY_TAG, (some_slot, some_bank), body)?;
+                EventKind::BankRemoved { slot, bank }
+            }
+            kind::SLOT_STATE => {
+                let (slot, state) = whole(BODY_TAG, (some_slot, be_u16), body)?;
+                EventKind::SlotState { slot, state: SlotState(state) }
+            }
+            kind::BOOTED => {
+                let (boot_no, reason) = whole(BODY_TAG, (be_u24, be_u8), body)?;
                 EventKind::Booted { boot_no, reason: ResetReason::from_wire(reason) }
-            }),
-            kind => Ok(EventKind::Other { kind, body }),
-        }?;
+            }
+            kind => EventKind::Other { kind, body },
+        };
         Ok(Self { stamp, kind })
     }
 
@@ -220,6 +226,7 @@ impl<'a> Body<'a> for Event<'a> {
     }
 }
 
+#[inline(always)]
 fn some_slot(input: Input<'_>) -> Parsed<'_, SlotNumber> {
     match slot(input)? {
         (rest, Some(slot)) => Ok((rest, slot)),
@@ -227,6 +234,7 @@ fn some_slot(input: Input<'_>) -> Parsed<'_, SlotNumber> {
     }
 }
 
+#[inline(always)]
 fn some_bank(input: Input<'_>) -> Parsed<'_, BankSerial> {
     match bank(input)? {
         (rest, Some(bank)) => Ok((rest, bank)),
@@ -253,8 +261,9 @@ pub struct Alarm {
 impl<'a> Body<'a> for Alarm {
     const KIND: MessageType = MessageType::ALARM;
 
+    #[inline(always)]
     fn decode(payload: &'a [u8]) -> Result<Self, MessageError> {
-        let (rest, (mut stamp, code, slot)) = begin((EventStamp::parse, be_u16, slot), payload)?;
+        let (rest, (mut stamp, code, slot)) = fixed::<19, _>((EventStamp::parse, be_u16, slot), payload)?;
         stamp.anchor = only_anchor(rest)?;
         Ok(Self { stamp, code: AlarmCode::from_wire(code), slot })
     }

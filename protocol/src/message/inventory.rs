@@ -2,7 +2,7 @@
 
 use super::event::{ANCHOR_TAG, EventStamp, anchor, encode_anchor};
 use super::parse::{
-    Input, Parsed, Parser, bank, be_i8, be_i16, be_u8, be_u16, be_u32, begin, command_id, event_no, whole,
+    Input, Parsed, Parser, bank, be_i8, be_i16, be_u8, be_u16, be_u32, command_id, event_no, fixed, whole,
 };
 use super::tlv::{self, Tag};
 use super::{Body, MessageError};
@@ -137,9 +137,10 @@ const TABLE_TAG: u8 = 0x83;
 impl<'a> Body<'a> for Inventory<'a> {
     const KIND: MessageType = MessageType::INVENTORY;
 
+    #[inline(always)]
     fn decode(payload: &'a [u8]) -> Result<Self, MessageError> {
         let (rest, (mut stamp, version, as_of_event_no)) =
-            begin((EventStamp::parse, be_u32, event_no), payload)?;
+            fixed::<28, _>((EventStamp::parse, be_u32, event_no), payload)?;
         let mut last_cmd_id = None;
         let mut table = None;
         tlv::each(rest, |tag, value| {

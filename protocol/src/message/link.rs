@@ -1,7 +1,7 @@
 //! GOAWAY, ERROR, ACK, TIME: what both ends say about the session itself.
 
 use super::parse::{
-    Input, Parsed, Parser, be_u8, be_u16, be_u24, be_u32, be_u64, begin, event_no, text, whole,
+    Input, Parsed, Parser, be_u8, be_u16, be_u24, be_u32, be_u64, event_no, fixed, text, whole,
 };
 use super::tlv::{self, Tag};
 use super::{Alternatives, Body, ErrorClass, ErrorCode, GoawayReason, MessageError};
@@ -28,8 +28,9 @@ pub struct Goaway<'a> {
 impl<'a> Body<'a> for Goaway<'a> {
     const KIND: MessageType = MessageType::GOAWAY;
 
+    #[inline(always)]
     fn decode(payload: &'a [u8]) -> Result<Self, MessageError> {
-        let (rest, (reason, deadline_ms)) = begin((be_u8, be_u32), payload)?;
+        let (rest, (reason, deadline_ms)) = fixed::<5, _>((be_u8, be_u32), payload)?;
         let alternatives = Alternatives::only_tlv(rest)?;
         Ok(Self { reason: GoawayReason::from_wire(reason), deadline_ms, alternatives })
     }
@@ -68,9 +69,10 @@ const ERROR_TEXT_TAG: u8 = 0x01;
 impl<'a> Body<'a> for Error<'a> {
     const KIND: MessageType = MessageType::ERROR;
 
+    #[inline(always)]
     fn decode(payload: &'a [u8]) -> Result<Self, MessageError> {
         let (rest, (code, class, ref_kind, ref_seq, retry_after_ms)) =
-            begin((be_u16, be_u8, be_u8, be_u32, be_u32), payload)?;
+            fixed::<12, _>((be_u16, be_u8, be_u8, be_u32, be_u32), payload)?;
         let mut words = "";
         tlv::each(rest, |tag, value| match tag {
             ERROR_TEXT_TAG => {
@@ -162,6 +164,7 @@ mod ack_tag {
 impl<'a> Body<'a> for Ack {
     const KIND: MessageType = MessageType::ACK;
 
+    #[inline(always)]
     fn decode(payload: &'a [u8]) -> Result<Self, MessageError> {
         let mut ack = Self::default();
         tlv::each(payload, |tag, value| {
@@ -222,8 +225,9 @@ const WALL_TAG: u8 = 0x01;
 impl<'a> Body<'a> for Time {
     const KIND: MessageType = MessageType::TIME;
 
+    #[inline(always)]
     fn decode(payload: &'a [u8]) -> Result<Self, MessageError> {
-        let (rest, uptime_ms) = begin(be_u64, payload)?;
+        let (rest, uptime_ms) = fixed::<8, _>(be_u64, payload)?;
         let mut wall_ms = None;
         tlv::each(rest, |tag, value| match tag {
             WALL_TAG => {

@@ -1,6 +1,8 @@
 //! HELLO, CHALLENGE, PROOF, WELCOME, RETRY: who are you, prove it, here are the terms.
 
-use super::parse::{Input, Parsed, Parser, array, be_u8, be_u16, be_u24, be_u32, be_u64, begin, text, whole};
+use super::parse::{
+    Input, Parsed, Parser, array, be_u8, be_u16, be_u24, be_u32, be_u64, begin, fixed, text, whole,
+};
 use super::tlv::{self, Tag};
 use super::{Body, DisconnectReason, MessageError, RetryReason, Window};
 use crate::crypto::{self, Nonce};
@@ -91,8 +93,10 @@ impl<'a> Body<'a> for Hello<'a> {
     const KIND: MessageType = MessageType::HELLO;
 
     fn decode(payload: &'a [u8]) -> Result<Self, MessageError> {
-        let (rest, fixed) =
-            begin((be_u8, be_u8, array, be_u16, be_u16, be_u24, be_u24, array, be_u16, be_u8), payload)?;
+        let (rest, fields) = fixed::<47, _>(
+            (be_u8, be_u8, array, be_u16, be_u16, be_u24, be_u24, array, be_u16, be_u8),
+            payload,
+        )?;
         let (
             version_min,
             version_max,
@@ -104,7 +108,7 @@ impl<'a> Body<'a> for Hello<'a> {
             nonce_s,
             payload_max_bytes,
             last,
-        ) = fixed;
+        ) = fields;
         if version_min > version_max || key_gen >> 15 != 0 {
             return Err(MessageError::Value);
         }
@@ -229,7 +233,7 @@ impl<'a> Body<'a> for Challenge {
     const KIND: MessageType = MessageType::CHALLENGE;
 
     fn decode(payload: &'a [u8]) -> Result<Self, MessageError> {
-        let (rest, (version, nonce_g, gateway_time_ms)) = begin((be_u8, array, be_u64), payload)?;
+        let (rest, (version, nonce_g, gateway_time_ms)) = fixed::<25, _>((be_u8, array, be_u64), payload)?;
         let proof = proof(rest)?;
         Ok(Self { version, nonce_g, gateway_time_ms, proof })
     }
@@ -322,7 +326,7 @@ impl<'a> Body<'a> for Welcome {
             max_ms,
             spread_ms,
         });
-        let (rest, fixed) = begin(
+        let (rest, fields) = fixed::<46, _>(
             (be_u64, be_u64, be_u16, be_u16, be_u16, Window::parse, Window::parse, reconnect),
             payload,
         )?;
@@ -336,7 +340,7 @@ impl<'a> Body<'a> for Welcome {
             event_window,
             sample_window,
             reconnect,
-        ) = fixed;
+        ) = fields;
         Ok(Self {
             epoch: Epoch(epoch),
             wall_ms,
@@ -383,7 +387,7 @@ impl<'a> Body<'a> for Retry<'a> {
     const KIND: MessageType = MessageType::RETRY;
 
     fn decode(payload: &'a [u8]) -> Result<Self, MessageError> {
-        let (rest, (retry_after_ms, reason)) = begin((be_u32, be_u8), payload)?;
+        let (rest, (retry_after_ms, reason)) = fixed::<5, _>((be_u32, be_u8), payload)?;
         let alternatives = Alternatives::only_tlv(rest)?;
         Ok(Self { retry_after_ms, reason: RetryReason::from_wire(reason), alternatives })
     }

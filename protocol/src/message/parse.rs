@@ -6,7 +6,6 @@ use nom::error::{ErrorKind, ParseError};
 use nom::{Err, IResult};
 
 pub(super) use nom::Parser;
-pub(super) use nom::number::complete::{be_i8, be_i16, be_u8, be_u16, be_u24, be_u32, be_u64};
 
 pub(super) type Input<'a> = &'a [u8];
 pub(super) type Parsed<'a, O> = IResult<Input<'a>, O, MessageError>;
@@ -23,20 +22,42 @@ impl ParseError<&[u8]> for MessageError {
     }
 }
 
-/// Runs a parser over the begin of a payload and gives back what follows.
-#[inline]
-pub(super) fn begin<'a, O>(
+/// Runs a parser over the fixed part, the first `BYTES` bytes of a payload, and gives back what follows.
+///
+/// The parser sees a slice whose length the compiler knows, so only one bound is checked while running.
+#[inline(always)]
+pub(super) fn fixed<'a, const BYTES: usize, O>(
     mut parser: impl Parser<Input<'a>, Output = O, Error = MessageError>,
     payload: Input<'a>,
 ) -> Result<(Input<'a>, O), MessageError> {
-    parser.parse(payload).map_err(|error| match error {
+    let (head, rest) = payload.split_first_chunk::<BYTES>().ok_or(MessageError::Truncated)?;
+    match parser.parse(&head[..]) {
+        Ok(([], output)) => Ok((rest, output)),
+        // A fixed part whose fields do not add up to its size is noticed by the first test that reads it.
+        Ok(_) => Err(MessageError::Value),
+        Err(error) => Err(inner(error)),
+    }
+}
+
+/// Runs a parser over the begin of a slice and gives back what follows.
+#[inline]
+pub(super) fn begin<'a, O>(
+    mut parser: impl Parser<Input<'a>, Output = O, Error = MessageError>,
+    input: Input<'a>,
+) -> Result<(Input<'a>, O), MessageError> {
+    parser.parse(input).map_err(inner)
+}
+
+#[inline]
+fn inner(error: Err<MessageError>) -> MessageError {
+    match error {
         Err::Error(error) | Err::Failure(error) => error,
         Err::Incomplete(_) => MessageError::Truncated,
-    })
+    }
 }
 
 /// Runs a parser over a whole value; leftovers are an error.
-#[inline]
+#[inline(always)]
 pub(super) fn whole<'a, O>(
     tag: u8,
     parser: impl Parser<Input<'a>, Output = O, Error = MessageError>,
@@ -49,7 +70,26 @@ pub(super) fn whole<'a, O>(
     }
 }
 
-#[inline]
+// nom's own numbers are read byte by byte in a loop, which the compiler does not make one load of.
+macro_rules! numbers {
+    ($($name:ident $number:ty),*) => {$(
+        #[inline(always)]
+        pub(super) fn $name(input: Input<'_>) -> Parsed<'_, $number> {
+            let (rest, bytes) = array(input)?;
+            Ok((rest, <$number>::from_be_bytes(bytes)))
+        }
+    )*};
+}
+
+numbers!(be_u8 u8, be_i8 i8, be_u16 u16, be_i16 i16, be_u32 u32, be_u64 u64);
+
+#[inline(always)]
+pub(super) fn be_u24(input: Input<'_>) -> Parsed<'_, u32> {
+    let (rest, [high, middle, low]) = array(input)?;
+    Ok((rest, u32::from_be_bytes([0, high, middle, low])))
+}
+
+#[inline(always)]
 pub(super) fn array<const N: usize>(input: Input<'_>) -> Parsed<'_, [u8; N]> {
     match input.split_first_chunk::<N>() {
         Some((bytes, rest)) => Ok((rest, *bytes)),
@@ -57,25 +97,25 @@ pub(super) fn array<const N: usize>(input: Input<'_>) -> Parsed<'_, [u8; N]> {
     }
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn event_no(input: Input<'_>) -> Parsed<'_, EventNo> {
     let (rest, number) = be_u64(input)?;
     if number > EventNo::MAX.0 { Err(Err::Error(MessageError::Value)) } else { Ok((rest, EventNo(number))) }
 }
 
-#[inline]
+#[inline(always)]
 pub(super) fn command_id(input: Input<'_>) -> Parsed<'_, CommandId> {
     array.map(CommandId).parse(input)
 }
 
 /// 8 bytes, zeros for "none".
-#[inline]
+#[inline(always)]
 pub(super) fn bank(input: Input<'_>) -> Parsed<'_, Option<BankSerial>> {
     array.map(|serial| if serial == [0; 8] { None } else { Some(BankSerial(serial)) }).parse(input)
 }
 
 /// 1 byte, zero for "none".
-#[inline]
+#[inline(always)]
 pub(super) fn slot(input: Input<'_>) -> Parsed<'_, Option<SlotNumber>> {
     be_u8.map(|number| if number == 0 { None } else { Some(number) }).parse(input)
 }
@@ -109,8 +149,8 @@ pub(super) fn text(tag: u8, max_bytes: usize, value: Input<'_>) -> Result<&str, 
     if value.is_empty() || value.len() > max_bytes {
         return Err(MessageError::TagLength(tag));
     }
-    if !value.iter().all(|byte| matches!(byte, b' '..=b'~')) {
-        return Err(MessageError::Text);
+    match core::str::from_utf8(value) {
+        Ok(text) if value.iter().all(|byte| matches!(byte, b' '..=b'~')) => Ok(text),
+        _ => Err(MessageError::Text),
     }
-    core::str::from_utf8(value).map_err(|_| MessageError::Text)
 }

@@ -14,7 +14,7 @@
 //! What did not change is not sent, and what is sent must differ: one encoding per batch.
 
 use super::event::{ANCHOR_TAG, anchor, encode_anchor};
-use super::parse::{Input, array, be_u8, be_u24, be_u32, be_u64, begin, varint};
+use super::parse::{Input, array, be_u8, be_u24, be_u32, be_u64, begin, fixed, varint};
 use super::tlv::{self, Tag};
 use super::{Body, MessageError, SlotReading};
 use crate::frame::{EncodeError, MessageType, Writer};
@@ -152,7 +152,7 @@ impl<'a> Body<'a> for Telemetry<'a> {
 
     fn decode(payload: &'a [u8]) -> Result<Self, MessageError> {
         let (rest, (boot_no, first_sample_no, base_uptime_ms, slot_count, record_count)) =
-            begin((be_u24, be_u32, be_u64, be_u8, be_u8), payload)?;
+            fixed::<17, _>((be_u24, be_u32, be_u64, be_u8, be_u8), payload)?;
         if !(1..=SLOTS_MAX).contains(&slot_count)
             || record_count == 0
             || first_sample_no.checked_add(u32::from(record_count) - 1).is_none()

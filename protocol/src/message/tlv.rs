@@ -14,7 +14,7 @@ pub(super) enum Tag {
 pub(super) const CRITICAL: u8 = 0x80;
 
 /// Visits the TLVs of a payload in order. `visit` takes the values that it knows.
-#[inline]
+#[inline(always)]
 pub(super) fn each<'a>(
     payload: &'a [u8],
     mut visit: impl FnMut(u8, &'a [u8]) -> Result<Tag, MessageError>,
@@ -26,17 +26,24 @@ pub(super) fn each<'a>(
             return Err(MessageError::TagOrder(tag));
         }
         last = Some(tag);
-        let (after_length, length) = begin(varint, after_tag)?;
-        if length >= 1 << 14 {
-            return Err(MessageError::TagLength(tag));
-        }
-        let (value, after) = after_length.split_at_checked(length as usize).ok_or(MessageError::Truncated)?;
+        let (after_length, length) = match after_tag {
+            [length @ 0..0x80, after_length @ ..] => (after_length, usize::from(*length)),
+            _ => long_length(tag, after_tag)?,
+        };
+        let (value, after) = after_length.split_at_checked(length).ok_or(MessageError::Truncated)?;
         if visit(tag, value)? == Tag::Unknown && tag & CRITICAL != 0 {
             return Err(MessageError::UnknownCriticalTag(tag));
         }
         rest = after;
     }
     Ok(())
+}
+
+/// A length of 128 bytes or more.
+#[cold]
+fn long_length(tag: u8, input: &[u8]) -> Result<(&[u8], usize), MessageError> {
+    let (rest, length) = begin(varint, input)?;
+    if length >= 1 << 14 { Err(MessageError::TagLength(tag)) } else { Ok((rest, length as usize)) }
 }
 
 /// For messages that have no TLVs yet.
