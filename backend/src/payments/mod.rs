@@ -25,6 +25,8 @@ pub mod transactions;
 pub mod verify;
 pub mod wallet;
 
+pub mod audit;
+
 use entities::id::{PaymentAttemptId, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;

@@ -5,5 +5,8 @@
 mod books;
 mod doors;
 mod jobs;
+mod ledger;
+mod payments;
+mod riders;
 mod stations;
 mod test_app;
