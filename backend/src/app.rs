@@ -1,16 +1,17 @@
 //! The program's state, and the tables that say which routes, jobs and listeners exist.
 
 use crate::clock::Clock;
-use crate::config::{Secrets, Settings};
+use crate::config::{Secrets, Settings, SmsProvider};
 use crate::db::Db;
 use crate::error::{ProblemKind, Result};
+use crate::identity::sms::{ConsoleSms, NoCarrier, OtpOutbox, Sms};
 use crate::jobs::Queue;
 use crate::news::{self, Listener, News as _};
 use crate::payments::providers::Providers;
 use crate::payments::sandbox::{self, Sandbox};
 use crate::random::Random;
 use crate::stations::presence::PresenceMap;
-use crate::{api, http, jobs, notifications, payments, points, stations};
+use crate::{api, http, identity, jobs, notifications, payments, points, stations};
 use axum::Router;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use uuid::Uuid;
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(http::routes())
+        .merge(identity::routes())
         .merge(stations::routes())
         .merge(points::routes())
         .merge(payments::routes())
@@ -37,8 +39,12 @@ fn internal_routes() -> Router<App> {
 
 /// What every domain may refuse, beside what any request may be refused for.
 pub(crate) fn refusals() -> impl Iterator<Item = &'static ProblemKind> {
-    let domains: &[&'static [ProblemKind]] =
-        &[stations::Refusal::ALL, payments::book::Refusal::ALL, payments::Refusal::ALL];
+    let domains: &[&'static [ProblemKind]] = &[
+        identity::Refusal::ALL,
+        stations::Refusal::ALL,
+        payments::book::Refusal::ALL,
+        payments::Refusal::ALL,
+    ];
     domains.iter().copied().flatten()
 }
 
@@ -82,6 +88,10 @@ pub struct State {
     pub stopping: CancellationToken,
     /// For calls to gateways and providers: connections are shared, every call has a time-out.
     pub http: reqwest::Client,
+    /// Who carries one-time codes.
+    pub sms: Arc<dyn Sms>,
+    /// What [`ConsoleSms`] would have sent.
+    pub otp_outbox: OtpOutbox,
     /// Who takes riders' money.
     pub providers: Providers,
     queues: Vec<Queue>,
@@ -112,6 +122,11 @@ impl App {
         let instance_id = random.uuid_v7(clock.now());
         let presence = PresenceMap::new(&settings.backend.gateways, clock.clone());
         let stopping = CancellationToken::new();
+        let otp_outbox = OtpOutbox::default();
+        let sms: Arc<dyn Sms> = match settings.sms.provider {
+            Some(SmsProvider::Console) => Arc::new(ConsoleSms::new(otp_outbox.clone(), clock.clone())),
+            None => Arc::new(NoCarrier),
+        };
         let queues = queues();
         Ok(Self(Arc::new(State {
             instance_id,
@@ -123,6 +138,8 @@ impl App {
             presence,
             stopping,
             http,
+            sms,
+            otp_outbox,
             providers,
             queues,
         })))
@@ -152,6 +169,7 @@ impl App {
         });
         tracker.spawn(jobs::run(self.clone(), shutdown.clone()));
         stations::start(self, tracker, shutdown);
+        tracker.spawn_blocking(identity::identifier::warm_up);
     }
 
     pub(crate) fn queue(&self, name: &str) -> Option<Queue> {

@@ -250,6 +250,8 @@ impl Tx {
 pub enum Lock {
     /// Giving the next version to the roster of stations.
     Roster,
+    /// Counting the one-time codes that were sent before another one is.
+    OneTimeCodes,
 }
 
 /// Any number that no other program on the same PostgreSQL uses.

@@ -6,13 +6,11 @@
 
 pub mod app;
 
-pub mod stations;
-
-pub mod points;
-
-pub mod payments;
-
+pub mod identity;
 pub mod notifications;
+pub mod payments;
+pub mod points;
+pub mod stations;
 
 pub mod api;
 pub mod auth;

@@ -86,3 +86,29 @@ pub const SANDBOX_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
 pub const NOTIFICATION_TITLE_MAX: usize = 120;
 /// Longest text of a notification, characters.
 pub const NOTIFICATION_MESSAGE_MAX: usize = 600;
+/// How long a one-time code is valid.
+pub const OTP_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
+/// Tries of one code.
+pub const OTP_ATTEMPTS_MAX: i32 = 5;
+/// The pause between two codes to the same number or address.
+pub const OTP_RESEND_AFTER: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
+/// Codes to the same number or address in an hour.
+pub const OTP_PER_HOUR: u64 = 5;
+/// Tries of codes to the same number or address in a day.
+pub const OTP_WRONG_PER_DAY: i64 = 40;
+/// Texts that the console's outbox remembers.
+pub const OTP_OUTBOX_MAX: usize = 1_000;
+/// How long an access token is valid.
+pub const ACCESS_TOKEN_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
+/// How long a refresh token is valid.
+pub const REFRESH_TOKEN_LIFE: chrono::TimeDelta = chrono::TimeDelta::days(30);
+/// The longest text in a profile, characters.
+pub const PROFILE_TEXT_MAX: usize = 200;
+/// How long a staff session is valid.
+pub const STAFF_SESSION_LIFE: chrono::TimeDelta = chrono::TimeDelta::hours(12);
+/// Sign-ins of staff that one address may try at once; one more every 30 seconds.
+pub const STAFF_LOGINS_BURST: u32 = 10;
+/// Shortest password of staff, characters.
+pub const STAFF_PASSWORD_MIN: usize = 10;
+/// Longest password of staff, bytes: longer ones only cost time.
+pub const STAFF_PASSWORD_MAX: usize = 256;

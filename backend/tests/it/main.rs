@@ -4,6 +4,7 @@
 
 mod books;
 mod doors;
+mod identity;
 mod jobs;
 mod ledger;
 mod payments;

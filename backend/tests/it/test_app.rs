@@ -87,6 +87,11 @@ impl TestApp {
         Caller { router: &self.public, token: None }
     }
 
+    /// A POST of somebody whom nobody knows.
+    pub(crate) async fn anonymous_post(&self, path: &str, body: Value) -> Answer {
+        self.anonymous().post(path, body).await
+    }
+
     /// A caller with a bearer token.
     pub(crate) fn bearer(&self, token: impl Into<String>) -> Caller<'_> {
         Caller { router: &self.public, token: Some(token.into()) }

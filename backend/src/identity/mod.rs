@@ -1,0 +1,64 @@
+//! Identity: a rider proves a telephone number or an e-mail address, and stays signed in.
+
+pub mod otp_request;
+pub mod otp_verify;
+
+pub mod me;
+pub mod profile;
+pub mod refresh;
+mod session;
+
+pub mod account;
+pub mod identifier;
+pub mod sms;
+
+use crate::app::App;
+use crate::news;
+use entities::id::UserId;
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Signing in and out, and what a rider says of themselves.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(otp_request::request_otp))
+        .routes(routes!(otp_verify::verify_otp))
+        .routes(routes!(refresh::refresh))
+        .routes(routes!(refresh::logout))
+        .routes(routes!(me::me))
+        .routes(routes!(profile::show_profile, profile::replace_profile))
+}
+
+/// What others may want to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "news", rename_all = "snake_case")]
+pub enum News {
+    /// Somebody signed in for the first time.
+    Registered {
+        /// Who.
+        user: UserId,
+    },
+    /// A rider filled in all of the profile; may be told more than once.
+    ProfileCompleted {
+        /// Who.
+        user: UserId,
+    },
+}
+
+impl news::News for News {
+    const DOMAIN: &'static str = "identity";
+}
+
+crate::refusals! {
+    /// Why somebody is not signed in.
+    pub enum Refusal {
+        SignInUnavailable = 503 "sign_in_unavailable" "No carrier for one-time codes is configured.",
+        OtpTooSoon = 429 "otp_too_soon" "A code was sent a moment ago; wait before asking for another one.",
+        OtpTooMany = 429 "otp_too_many" "Too many codes were asked for.",
+        OtpLocked = 429 "otp_locked" "Too many wrong codes; try again tomorrow.",
+        OtpInvalid = 422 "otp_invalid" "The code is wrong, was used, or has expired.",
+        RefreshTokenInvalid = 401 "refresh_token_invalid" "The refresh token is not valid; sign in again.",
+        AccountInactive = 403 "account_inactive" "This account may not be used.",
+    }
+}

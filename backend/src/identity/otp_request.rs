@@ -1,0 +1,135 @@
+//! `POST auth/otp/request`: sends a one-time code.
+//!
+//! The answer is the same whether the person is known or not. The code is stored as a keyed hash and exists in
+//! clear only in the text that is sent; a newer code ends the older one.
+
+use crate::app::App;
+use crate::db::{Lock, Tx};
+use crate::error::{Error, ProblemBody, RequestRefusal, Result};
+use crate::extract::Json;
+use crate::identity::identifier::Identifier;
+use crate::identity::sms::SmsError;
+use crate::identity::{Refusal, account};
+use crate::limits;
+use axum::extract::State;
+use entities::id::OtpRequestId;
+use entities::otp_request::{self, OtpPurpose};
+use hmac::{Hmac, KeyInit, Mac};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, Set};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use utoipa::ToSchema;
+
+/// How long a code is.
+pub const CODE_DIGITS: usize = 6;
+
+/// Who wants a code.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OtpRequest {
+    /// A Nepali mobile number or an e-mail address.
+    #[schema(example = "+9779801234567")]
+    identifier: String,
+}
+
+/// What happens next.
+#[derive(Serialize, ToSchema)]
+pub(super) struct OtpRequested {
+    /// The identifier as it is understood.
+    identifier: String,
+    /// Seconds until the code expires.
+    expires_in: i64,
+    /// Seconds until another code may be asked for.
+    resend_after: i64,
+}
+
+/// Sends a one-time code to a telephone number or an e-mail address.
+#[utoipa::path(post, path = "/auth/otp/request", tag = "auth", request_body = OtpRequest, responses((status = 200, body = OtpRequested), (status = 422, body = ProblemBody), (status = 429, body = ProblemBody), (status = 503, body = ProblemBody)))]
+pub(super) async fn request_otp(
+    State(app): State<App>,
+    Json(request): Json<OtpRequest>,
+) -> Result<Json<OtpRequested>> {
+    if app.settings.sms.provider.is_none() {
+        return Err(Refusal::SignInUnavailable.into());
+    }
+    let identifier = Identifier::parse(&request.identifier)?;
+    let code = format!("{:06}", app.random.below(1_000_000));
+    let (to, key, secret) = (identifier.clone(), app.secrets.otp_key, code.clone());
+    app.db
+        .write(move |tx| {
+            let (to, secret) = (to.clone(), secret.clone());
+            Box::pin(async move { store_code(tx, &to, &key, &secret).await })
+        })
+        .await?;
+    let minutes = limits::OTP_LIFE.num_minutes();
+    let text = format!("{code} is your Chautari code. It is valid for {minutes} minutes. Tell it to nobody.");
+    app.sms.send(identifier.as_str(), &text).await.map_err(|error| match error {
+        SmsError::NoCarrier => Error::from(Refusal::SignInUnavailable),
+        SmsError::Unavailable(cause) => {
+            tracing::warn!(cause, "a one-time code was not sent");
+            RequestRefusal::Unavailable.problem().retry_after_s(60).into()
+        }
+    })?;
+    Ok(Json(OtpRequested {
+        identifier: identifier.to_string(),
+        expires_in: limits::OTP_LIFE.num_seconds(),
+        resend_after: limits::OTP_RESEND_AFTER.num_seconds(),
+    }))
+}
+
+async fn store_code(tx: &Tx, identifier: &Identifier, key: &[u8; 32], code: &str) -> Result<()> {
+    // Many requests at once must not all pass the limits.
+    tx.lock(Lock::OneTimeCodes).await?;
+    refuse_too_many(tx, identifier).await?;
+    otp_request::Entity::update_many()
+        .col_expr(otp_request::Column::ConsumedAt, Expr::value(Some(tx.now())))
+        .filter(otp_request::Column::Identifier.eq(identifier.as_str()))
+        .filter(otp_request::Column::ConsumedAt.is_null())
+        .exec(tx)
+        .await?;
+    let id = OtpRequestId::from(tx.new_uuid());
+    let is_known = account::find(tx, identifier).await?.is_some();
+    let row = otp_request::ActiveModel {
+        id: Set(id),
+        identifier: Set(identifier.to_string()),
+        purpose: Set(if is_known { OtpPurpose::Login } else { OtpPurpose::Register }),
+        code_hash: Set(code_hash(key, id, identifier, code)),
+        attempts: Set(0),
+        expires_at: Set(tx.now() + limits::OTP_LIFE),
+        consumed_at: Set(None),
+        created_at: Set(tx.now()),
+    };
+    otp_request::Entity::insert(row).exec_without_returning(tx).await?;
+    Ok(())
+}
+
+async fn refuse_too_many(tx: &Tx, identifier: &Identifier) -> Result<()> {
+    let sent = otp_request::Entity::find().filter(otp_request::Column::Identifier.eq(identifier.as_str()));
+    let newest = sent.clone().order_by_desc(otp_request::Column::CreatedAt).one(tx).await?;
+    if let Some(newest) = newest {
+        let wait = newest.created_at + limits::OTP_RESEND_AFTER - tx.now();
+        if wait > chrono::TimeDelta::zero() {
+            let seconds = u64::try_from(wait.num_seconds()).unwrap_or(0) + 1;
+            return Err(Refusal::OtpTooSoon.problem().retry_after_s(seconds).into());
+        }
+    }
+    let hour_ago = tx.now() - chrono::TimeDelta::hours(1);
+    let in_the_hour = sent.filter(otp_request::Column::CreatedAt.gt(hour_ago)).count(tx).await?;
+    if in_the_hour >= limits::OTP_PER_HOUR {
+        return Err(Refusal::OtpTooMany.problem().retry_after_s(3_600).into());
+    }
+    Ok(())
+}
+
+/// What is stored of a code: bound to its request and to whom it was sent.
+pub(super) fn code_hash(key: &[u8; 32], id: OtpRequestId, identifier: &Identifier, code: &str) -> String {
+    // HMAC itself fills a short key up to the block with zeros.
+    let mut block = [0; 64];
+    block[..key.len()].copy_from_slice(key);
+    let mut mac = Hmac::<Sha256>::new(&block.into());
+    for part in [id.0.as_bytes().as_slice(), identifier.as_str().as_bytes(), b"\0", code.as_bytes()] {
+        mac.update(part);
+    }
+    hex::encode(mac.finalize().into_bytes())
+}
