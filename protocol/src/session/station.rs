@@ -374,7 +374,8 @@ impl<const SAMPLES: usize> StationSession<SAMPLES> {
     fn go_offline(&mut self, reason: CloseReason) {
         let asked_ms = self.ending.take().and_then(|ending| ending.wait_ms);
         let wait_ms = match asked_ms {
-            Some(wait_ms) => u64::from(wait_ms),
+            // Nobody may make a station knock without a pause.
+            Some(wait_ms) => u64::from(wait_ms).max(self.backoff.shortest_ms()),
             None if matches!(self.link, Link::Open(_)) => self.backoff.after_session_ms(&mut self.dice),
             None => self.backoff.after_failure_ms(&mut self.dice),
         };

@@ -64,6 +64,11 @@ impl Backoff {
         self.failures = 0;
     }
 
+    /// The shortest wait.
+    pub(super) const fn shortest_ms(&self) -> u64 {
+        self.terms.min_ms as u64
+    }
+
     /// The wait after an open session ended: anywhere in the fleet's spread, because all others may have lost theirs too.
     pub(super) fn after_session_ms(&self, dice: &mut Dice) -> u64 {
         u64::from(self.terms.min_ms) + dice.below(u64::from(self.terms.spread_ms))

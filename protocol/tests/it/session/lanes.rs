@@ -169,3 +169,72 @@ fn a_full_queue_is_told_and_replaced_by_an_inventory() {
     let (last, ..) = pair.backend.inventories.last().unwrap();
     assert_eq!(pair.backend.events.keys().next_back(), Some(last), "an inventory follows");
 }
+
+#[test]
+fn event_numbers_must_grow() {
+    for event_no in [EventNo(1), EventNo(2)] {
+        let mut pair = Pair::open();
+        pair.advance(1_000);
+        let stamp = EventStamp { event_no, uptime_ms: 0, anchor: None };
+        let alarm = Message::Alarm(Alarm { stamp, code: AlarmCode::DoorOpen, slot: None });
+        let before = pair.backend.events.clone();
+        pair.forge("to_gateway", &alarm, Mac::Right);
+        assert_eq!(pair.closes.first(), Some(&("gateway", CloseReason::BadEventOrder)), "{event_no:?}");
+        assert_eq!(pair.backend.events, before);
+    }
+}
+
+#[test]
+fn more_events_than_one_block_of_numbers_survive_a_power_cut() {
+    let mut pair = Pair::open();
+    for _ in 0..100 {
+        ring(&mut pair, 1);
+        pair.advance(250);
+    }
+    pair.power_cycle();
+    ring(&mut pair, 2);
+    pair.connect();
+    pair.advance(2_000);
+    // The store compares events of the same number (I5).
+    assert_eq!(pair.backend.events.values().filter(|text| text.contains("BankUnreadable")).count(), 101);
+    assert_eq!(pair.backend.duplicates, 0);
+}
+
+#[test]
+fn a_station_that_only_talks_asks_whether_anybody_listens() {
+    let mut pair = Pair::open();
+    pair.advance(1_000);
+    pair.backend.stores_samples = false;
+    for number in 0..30 {
+        pair.backend.stores_samples = number % 8 == 7;
+        // Something leaves every 12 s, and nothing comes back that is not asked for.
+        ring_and_forget(&mut pair);
+        pair.advance(12_000);
+    }
+    assert!(pair.is_open(), "{:?}", pair.closes);
+    assert!(sent(&pair, MessageType::HEARTBEAT).len() >= 4);
+}
+
+/// One event that the gateway neither stores nor answers, unless the window would be full.
+fn ring_and_forget(pair: &mut Pair) {
+    pair.backend.stores_events = pair.backend.stores_samples;
+    ring(pair, 1);
+}
+
+#[test]
+fn an_inventory_follows_the_events_that_it_contains() {
+    let mut pair = Pair::new();
+    pair.backend.stores_events = false;
+    pair.advance(3_000);
+    for slot in [1, 2, 3, 1, 2, 3, 1, 2, 3, 1] {
+        ring(&mut pair, slot);
+    }
+    pair.cut_link();
+    pair.backend.stores_events = true;
+    pair.connect();
+    pair.advance(3_000);
+    let (number, as_of, _) = *pair.backend.inventories.last().map(|(a, b, c)| (a, b, c)).as_ref().unwrap();
+    let earlier = pair.backend.events.keys().filter(|event_no| *event_no < number).count();
+    assert_eq!(earlier, pair.backend.events.len() - 1, "all others came before it");
+    assert!(pair.backend.events.keys().all(|event_no| event_no <= as_of || event_no == number));
+}
