@@ -37,6 +37,8 @@ pub const REGISTRY_SHARDS: usize = 64;
 /// Carrier blocks that have a login bucket of their own.
 pub const ADMISSION_BLOCKS_MAX: usize = 16_384;
 
+/// About the most bytes of one post to the backend; a bound of its body limit.
+pub const UPLINK_BATCH_BYTES_MAX: usize = 1_024 * 1_024;
 /// Sessions that are announced to the backend at the same time.
 pub const ANNOUNCEMENTS_AT_ONCE: usize = 8;
 /// The longest time that the backend may take for an answer.

@@ -2,13 +2,14 @@
 
 use crate::backend::{BackendClient, Backoff, CallError};
 use crate::crash;
+use crate::limits;
 use crate::metrics::UplinkMetrics;
 use crate::registry::{Registry, SessionHandle, locked};
 use crate::telemetry::EventCopies;
 use protocol::clock::Clock;
 use protocol::control::{
-    CommandReport, InstanceId, ItemResult, SessionOpened, StationEvent, UPLINK_ITEMS_MAX, UplinkBatch,
-    UplinkItem,
+    CommandReport, EventBody, InstanceId, ItemResult, SessionOpened, StationEvent, UPLINK_ITEMS_MAX,
+    UplinkBatch, UplinkItem,
 };
 use protocol::types::{EventNo, StationId};
 use std::collections::{HashMap, VecDeque};
@@ -158,7 +159,13 @@ impl Uplink {
 
     fn take_batch(&self) -> Vec<UplinkItem> {
         let mut queue = locked(&self.queue);
-        let count = queue.len().min(UPLINK_ITEMS_MAX);
+        let mut weight = 0;
+        let fits = |item: &&UplinkItem| {
+            weight += json_bytes(item);
+            weight <= limits::UPLINK_BATCH_BYTES_MAX
+        };
+        // One item always goes, whatever its size.
+        let count = queue.iter().take(UPLINK_ITEMS_MAX).take_while(fits).count().max(1).min(queue.len());
         self.in_flight.store(count as u64, Ordering::Release);
         self.metrics.waiting(queue.len());
         queue.drain(..count).collect()
@@ -183,6 +190,17 @@ impl Uplink {
             self.metrics.result(*result);
         }
     }
+}
+
+/// About as many bytes as the item takes in a request.
+fn json_bytes(item: &UplinkItem) -> usize {
+    let slots = match item {
+        UplinkItem::Event(StationEvent { body: EventBody::Inventory(inventory), .. }) => {
+            inventory.slots.len()
+        }
+        UplinkItem::Event(_) | UplinkItem::CommandReport(_) => 0,
+    };
+    512 + slots * 192
 }
 
 /// Tells each station how far its events are stored, if the session that carried them is

@@ -1,9 +1,8 @@
 //! The control server's manners, and presence.
 
-use crate::harness::{World, next_command_id};
+use crate::harness::{PresenceLines, World, next_command_id};
 use protocol::control::PresenceLine;
 use reqwest::{Method, Response, StatusCode};
-use std::time::Duration;
 
 #[tokio::test]
 async fn strangers_are_refused_at_every_route() {
@@ -68,7 +67,7 @@ async fn wrong_requests_get_problems() {
 async fn presence_is_a_snapshot_and_then_its_changes() {
     let world = World::new().await;
     let (first, _first_station) = world.session().await;
-    let mut lines = Lines::follow(&world).await;
+    let mut lines = PresenceLines::follow(&world).await;
     assert!(matches!(lines.next().await, PresenceLine::Hello { .. }));
     let PresenceLine::Station(present) = lines.next().await else { panic!("the snapshot") };
     assert_eq!(present.station_id, first.station_id);
@@ -85,31 +84,6 @@ async fn presence_is_a_snapshot_and_then_its_changes() {
     };
     assert_eq!((station_id, reason.as_str(), epoch), (second.station_id, "peer_closed", replaced.epoch));
     assert!(matches!(lines.next().await, PresenceLine::Tick { .. }), "the stream lives in silence");
-}
-
-struct Lines {
-    response: Response,
-    text: Vec<u8>,
-}
-
-impl Lines {
-    async fn follow(world: &World) -> Self {
-        let response = world.request(Method::GET, "presence").send().await.unwrap();
-        assert_eq!(response.headers()["content-type"], "application/x-ndjson");
-        Self { response, text: Vec::new() }
-    }
-
-    async fn next(&mut self) -> PresenceLine {
-        loop {
-            if let Some(end) = self.text.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.text.drain(..=end).collect();
-                return serde_json::from_slice(&line).unwrap();
-            }
-            let chunk = tokio::time::timeout(Duration::from_secs(8), self.response.chunk()).await;
-            self.text
-                .extend_from_slice(&chunk.expect("a line within 8 s").unwrap().expect("the stream goes on"));
-        }
-    }
 }
 
 async fn assert_problem(response: Response, status: StatusCode, code: &str) {

@@ -1,5 +1,7 @@
 //! The gateway from the outside: real sockets, a backend that keeps its state, a store in memory.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod harness;
 
 mod attacks;
@@ -9,3 +11,4 @@ mod events;
 mod fleet;
 mod login;
 mod telemetry;
+mod whole_station;

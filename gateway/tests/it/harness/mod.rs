@@ -1,10 +1,14 @@
 //! A gateway with everything around it.
 
 mod backend;
+mod firmware;
+mod presence;
 mod station;
 mod store;
 
 pub(crate) use backend::FakeBackend;
+pub(crate) use firmware::Firmware;
+pub(crate) use presence::PresenceLines;
 pub(crate) use station::{Identity, Refused, Station, event};
 pub(crate) use store::SwitchableStore;
 
