@@ -1,8 +1,10 @@
 //! The bodies of the fuzz targets. `cargo test` runs them as well, see `protocol/tests/it/fuzz_smoke.rs`.
 
-mod session;
+mod gateway_side;
+mod script;
+mod station_side;
 
-pub use session::session_bytes;
+pub use script::session_bytes;
 
 use protocol::frame::{self, Decoded, Frame, Writer};
 use protocol::limits::{FRAME_OVERHEAD_BYTES, PAYLOAD_DEFAULT_MAX_BYTES};

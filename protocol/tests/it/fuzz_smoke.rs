@@ -84,9 +84,21 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
             seeds.push(("all_in_a_row".to_owned(), stream));
             seeds
         }
-        _ => named(script),
+        _ => {
+            let mut seeds = named(script);
+            seeds.extend(STATION_SCRIPTS.map(|(name, bytes)| (name.to_owned(), bytes.to_vec())));
+            seeds
+        }
     }
 }
+
+/// A station that logs in and is then told to do things: see `fuzz/src/station_side.rs` for the steps.
+const STATION_SCRIPTS: [(&str, &[u8]); 4] = [
+    ("station_ejects", &[3, 3, 1, 0, 9, 0, 7, 1, 8, 200]),
+    ("station_is_asked_first", &[3, 6, 1, 3, 1, 0, 6, 1]),
+    ("station_loses_power_with_the_motor_on", &[3, 3, 1, 1, 10, 8, 255, 13, 6, 1, 3, 1, 1]),
+    ("station_queue_is_full", &[3, 3, 1, 0, 3, 2, 1, 3, 3, 2, 3, 4, 0, 3, 5, 1, 3, 6, 2, 9, 1, 9, 2, 9, 0]),
+];
 
 fn framed(Vector { message, .. }: &Vector) -> Vec<u8> {
     let mut out = [0; 1_024];

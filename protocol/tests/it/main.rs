@@ -5,6 +5,7 @@
 #[cfg(feature = "std")]
 mod contract;
 mod corruption;
+#[cfg(feature = "std")]
 mod fuzz_smoke;
 mod golden;
 mod inverse;

@@ -1,5 +1,6 @@
 //! A gateway's session under any sequence of inputs that a driver may give.
 
+use super::script::Script;
 use protocol::crypto::{HelloHash, LinkMode, SessionKeys, StationKey, Transcript};
 use protocol::frame::{self, Decoded, Flags, Header, MessageType, Protection, Writer};
 use protocol::message::{
@@ -16,40 +17,15 @@ const NONCE_S: [u8; 16] = [9; 16];
 /// A driver carries out outputs until there is none: more than this without an input is a loop.
 const OUTPUTS_MAX: usize = 16;
 
-/// Plays a script of inputs to a session: nothing panics, and what it says is always in order.
-///
-/// The first byte says whether the station logs in truly; then each step is one byte that says what
-/// happens, followed by its arguments.
-pub fn session_bytes(script: &[u8]) {
-    let mut script = Script(script);
+/// Plays a script to a gateway's session, with a login in front if wanted.
+pub(crate) fn play(script: &mut Script<'_>, logs_in: bool) {
     let mut world = World::new();
-    if script.byte() & 1 == 1 {
+    if logs_in {
         world.log_in();
     }
     while let Some(step) = script.next() {
-        world.step(step, &mut script);
+        world.step(step, script);
         world.drain();
-    }
-}
-
-struct Script<'a>(&'a [u8]);
-
-impl<'a> Script<'a> {
-    fn next(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*first)
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().unwrap_or(0)
-    }
-
-    fn bytes(&mut self) -> &'a [u8] {
-        let length = usize::from(u16::from_be_bytes([self.byte(), self.byte()]));
-        let (taken, rest) = self.0.split_at(length.min(self.0.len()));
-        self.0 = rest;
-        taken
     }
 }
 
