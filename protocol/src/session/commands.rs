@@ -5,7 +5,7 @@
 //! 1. An id that the journal knows gets the journal's answer. Nothing moves.
 //! 2. An id that the journal may have forgotten is answered EVICTED. Nothing moves.
 //! 3. The epoch of an earlier session is FENCED.
-//! 4. Refusals, in the order of [`Commands::refusal`].
+//! 4. Refusals, in the order of `Commands::refusal`.
 //! 5. WAITING is written and, unless another actuation runs, STARTED; then CMD_RECEIPT goes out, then
 //!    the motor runs, then the verdict is written, then CMD_RESULT goes out.
 //!
