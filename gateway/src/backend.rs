@@ -71,12 +71,11 @@ impl BackendClient {
         self.post("/internal/v1/sessions", opened).await
     }
 
-    /// Waits for a roster that is not `version`; `None` if it stayed the same.
+    /// Waits at most `wait_ms` for a roster that is not `version`; `None` if it stayed the same.
     ///
     /// # Errors
     /// As [`CallError`] says.
-    pub async fn roster(&self, version: u64) -> Result<Option<Roster>, CallError> {
-        let wait_ms = limits::ROSTER_WAIT_MS;
+    pub async fn roster(&self, version: u64, wait_ms: u64) -> Result<Option<Roster>, CallError> {
         let response = self
             .client
             .get(format!("{}/internal/v1/roster?version={version}&wait_ms={wait_ms}", self.url))

@@ -23,6 +23,8 @@ pub struct Settings {
     pub keepalive_s: u16,
     /// The largest payload that a station may send after its login.
     pub frame_bytes_max: u16,
+    /// Frames that one station may send per second, on average; one that sends more is closed.
+    pub frames_per_s_max: u32,
     /// How long an acknowledgement may wait for more of its kind.
     pub ack_delay_ms: u16,
     /// Bytes that may wait for one slow socket before it is closed.
@@ -50,6 +52,7 @@ impl Default for Settings {
             handshakes_max: 8_000,
             keepalive_s: 60,
             frame_bytes_max: 2_048,
+            frames_per_s_max: 500,
             ack_delay_ms: 20,
             write_backlog_bytes_max: 64 * 1_024,
             uplink_items_max: 16_384,

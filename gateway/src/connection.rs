@@ -49,6 +49,8 @@ pub(crate) struct Connection {
     parked: Option<Box<Parked>>,
     drains: bool,
     sleeps_until_ms: u64,
+    rate_window_ends_ms: u64,
+    frames_in_window: u32,
     end: Option<End>,
 }
 
@@ -69,13 +71,16 @@ impl End {
 }
 
 /// Drives a socket from accept to close.
-pub(crate) async fn drive(
+///
+/// Written so that the future holds one `Connection` and one alarm: arguments of an `async fn`
+/// would be kept beside what is made of them, and the farewell's buffer for the whole session.
+pub(crate) fn drive(
     stream: TcpStream,
     peer: IpAddr,
     service: Arc<Service>,
     nonce_g: Nonce,
     permits: ConnectionPermits,
-) {
+) -> impl Future<Output = ()> + Send {
     let now = service.now();
     let mut connection = Connection {
         stream,
@@ -90,14 +95,19 @@ pub(crate) async fn drive(
         parked: None,
         drains: false,
         sleeps_until_ms: 0,
+        rate_window_ends_ms: 0,
+        frames_in_window: 0,
         end: None,
     };
-    let end = {
-        let sleep = tokio::time::sleep(Duration::ZERO);
-        tokio::pin!(sleep);
-        std::future::poll_fn(|cx| with_scratch(|scratch| connection.turn(cx, sleep.as_mut(), scratch))).await
-    };
-    connection.finish(end).await;
+    async move {
+        let end = {
+            let sleep = tokio::time::sleep(Duration::ZERO);
+            tokio::pin!(sleep);
+            std::future::poll_fn(|cx| with_scratch(|scratch| connection.turn(cx, sleep.as_mut(), scratch)))
+                .await
+        };
+        Box::pin(connection.finish(end)).await;
+    }
 }
 
 impl Connection {
@@ -166,9 +176,9 @@ impl Connection {
                 scratch.sent(length);
             }
         }
-        if inbox.events_through > EventNo(0) {
+        if let Some(through) = inbox.events_through {
             protocol::crash::point(crash::BEFORE_EVENT_ACK_WRITE);
-            self.session.acknowledge_events(inbox.events_through, now);
+            self.session.acknowledge_events(through, now);
         }
         for through in inbox.samples_through {
             self.session.acknowledge_samples(through, now);
@@ -243,6 +253,10 @@ impl Connection {
                 Ok(Decoded::Complete { frame, consumed }) => {
                     at += consumed;
                     scratch.counters.frame_in(frame.header.kind);
+                    if self.is_flooded(now) {
+                        self.session.handle_fault(CloseReason::RateLimited, now);
+                        continue;
+                    }
                     if let Some(received) = self.session.handle_frame(&frame, now) {
                         self.handle_received(received, now);
                     }
@@ -273,6 +287,17 @@ impl Connection {
                 handle.measured(rtt_ms);
             }
         }
+    }
+
+    /// Lanes are bounded by their windows; this bounds the frames that need none.
+    fn is_flooded(&mut self, now: Now) -> bool {
+        if now.monotonic_ms >= self.rate_window_ends_ms {
+            self.rate_window_ends_ms = now.monotonic_ms + limits::RATE_WINDOW_MS;
+            self.frames_in_window = 0;
+        }
+        self.frames_in_window = self.frames_in_window.saturating_add(1);
+        let frames_max = u64::from(self.service.settings.frames_per_s_max) * limits::RATE_WINDOW_MS / 1_000;
+        u64::from(self.frames_in_window) > frames_max
     }
 
     fn handle_received(&mut self, received: Received<'_>, now: Now) {
@@ -539,4 +564,20 @@ fn write_all_now(stream: &mut TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> 
         }
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a task of this future costs before it has allocated anything.
+    fn future_bytes<A, B, C, D, E, F>(_: impl Fn(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_session_is_small() {
+        let (task, handle) = (future_bytes(drive), size_of::<SessionHandle>());
+        assert!(task + handle <= 1_024, "task {task} bytes, handle {handle} bytes");
+    }
 }

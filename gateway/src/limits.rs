@@ -52,6 +52,8 @@ pub const ROSTER_WAIT_MS: u64 = 20_000;
 
 /// Bytes that one worker reads from one socket at a time.
 pub const READ_SCRATCH_BYTES: usize = 64 * 1_024;
+/// A station's frame rate is averaged over this time.
+pub const RATE_WINDOW_MS: u64 = 10_000;
 /// Reads from one socket before another connection of the worker gets its turn.
 pub const READS_PER_TURN: usize = 4;
 /// Bytes that one turn gathers before they count as backlog.

@@ -141,8 +141,8 @@ pub struct Inbox {
     pub commands: Vec<Arc<Tracked>>,
     /// Commands to ask for.
     pub queries: Vec<CommandId>,
-    /// All events up to this one are stored.
-    pub events_through: EventNo,
+    /// All events up to this one are stored; zero tells a station that lost its flash that none is.
+    pub events_through: Option<EventNo>,
     /// All samples of a boot up to this one are stored.
     pub samples_through: Vec<SamplePoint>,
     /// The station shall send its slot table.
@@ -195,7 +195,7 @@ impl SessionHandle {
 
     /// Tells the station, soon, that its events up to `through` are stored.
     pub fn acknowledge_events(&self, through: EventNo) {
-        self.put(|inbox| inbox.events_through = inbox.events_through.max(through));
+        self.put(|inbox| inbox.events_through = inbox.events_through.max(Some(through)));
     }
 
     /// Tells the station, soon, that its samples up to `through` are stored.
@@ -379,7 +379,7 @@ mod tests {
         session.acknowledge_samples(SamplePoint { boot_no: 1, sample_no: 9 });
         session.acknowledge_samples(SamplePoint { boot_no: 1, sample_no: 8 });
         let inbox = session.take(true).unwrap();
-        assert_eq!(inbox.events_through, EventNo(4));
+        assert_eq!(inbox.events_through, Some(EventNo(4)));
         assert_eq!(inbox.samples_through, [SamplePoint { boot_no: 1, sample_no: 9 }]);
         assert!(session.take(true).is_none());
     }

@@ -1,6 +1,7 @@
 //! Which stations may log in: followed from the backend, kept while it is away.
 
 use crate::backend::{BackendClient, Backoff};
+use crate::limits;
 use crate::registry::{Leave, Registry};
 use protocol::control::{Admission, Roster, RosterEntry};
 use protocol::types::StationId;
@@ -56,13 +57,25 @@ impl RosterView {
         let failures = metrics::counter!("chautari_gateway_roster_failures_total");
         let mut backoff = Backoff::new();
         loop {
-            let known = if self.is_loaded() { self.version.load(Ordering::Acquire) } else { 0 };
+            // The first one is not waited for: nobody is let in without it.
+            let is_loaded = self.is_loaded();
+            let (known, wait_ms) = if is_loaded {
+                (self.version.load(Ordering::Acquire), limits::ROSTER_WAIT_MS)
+            } else {
+                (0, 0)
+            };
             let answer = tokio::select! {
-                answer = backend.roster(known) => answer,
+                answer = backend.roster(known, wait_ms) => answer,
                 () = stop.cancelled() => return,
             };
             match answer {
-                Ok(None) => backoff.reset(),
+                Ok(None) => {
+                    backoff.reset();
+                    if !is_loaded {
+                        // Unchanged since nothing: there are no stations yet.
+                        self.apply(Roster { version: 0, entries: Vec::new() }, true);
+                    }
+                }
                 // The backend's book was put back to an earlier state: read it anew.
                 Ok(Some(roster)) if roster.version < known => {
                     tracing::warn!(known, version = roster.version, "the roster went back; reading it anew");
@@ -70,7 +83,7 @@ impl RosterView {
                 }
                 Ok(Some(roster)) => {
                     backoff.reset();
-                    let is_news = roster.version > known || !self.is_loaded();
+                    let is_news = roster.version > known || !is_loaded;
                     let changed: Vec<_> = roster.entries.iter().map(|entry| entry.station_id).collect();
                     self.apply(roster, known == 0);
                     self.send_away(&changed, &registry);

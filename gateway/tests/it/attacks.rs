@@ -124,6 +124,18 @@ async fn a_station_that_ignores_its_window_is_closed() {
 }
 
 #[tokio::test]
+async fn a_station_that_floods_is_closed_and_its_neighbours_notice_nothing() {
+    let world = World::with(|settings| settings.frames_per_s_max = 10).await;
+    let (_, mut flooding) = world.session().await;
+    let (_, mut neighbour) = world.session().await;
+    for _ in 0..110 {
+        flooding.send(Message::Heartbeat).await;
+    }
+    assert_eq!(flooding.wait_for_close().await.last(), Some(&MessageType::ERROR));
+    neighbour.expect_alive().await;
+}
+
+#[tokio::test]
 async fn one_byte_segments_and_one_big_segment_mean_the_same() {
     let world = World::new().await;
     let (_, mut station) = world.session().await;
@@ -162,7 +174,11 @@ async fn a_slow_loris_is_closed_in_time() {
 
 #[tokio::test]
 async fn a_station_that_does_not_read_gets_no_command_and_is_closed() {
-    let world = World::with(|settings| settings.write_backlog_bytes_max = 16 * 1_024).await;
+    let world = World::with(|settings| {
+        settings.write_backlog_bytes_max = 16 * 1_024;
+        settings.frames_per_s_max = u32::MAX;
+    })
+    .await;
     let (identity, mut station) = world.session().await;
     let mut lines = PresenceLines::follow(&world).await;
     // Each question has an answer, which nobody reads.

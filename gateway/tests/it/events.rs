@@ -119,6 +119,13 @@ async fn the_briefing_tells_a_new_session_what_is_stored_and_what_is_in_doubt() 
 }
 
 #[tokio::test]
+async fn a_station_without_stored_events_is_told_so() {
+    let world = World::new().await;
+    let (_, mut station) = world.session().await;
+    station.wait_for_events_through(0).await;
+}
+
+#[tokio::test]
 async fn stored_events_are_copied_to_the_history() {
     let world = World::new().await;
     let (identity, mut station) = world.session().await;
