@@ -3,16 +3,19 @@
 use crate::clock::Clock;
 use crate::config::{Secrets, Settings, SmsProvider};
 use crate::db::Db;
-use crate::error::{ProblemKind, Result};
+use crate::error::{Error, ProblemKind, Result};
 use crate::identity::sms::{ConsoleSms, NoCarrier, OtpOutbox, Sms};
 use crate::jobs::Queue;
 use crate::news::{self, Listener, News as _};
 use crate::payments::providers::Providers;
 use crate::payments::sandbox::{self, Sandbox};
 use crate::random::Random;
+use crate::rate::Rate;
+use crate::staff::Passwords;
 use crate::stations::presence::PresenceMap;
-use crate::{api, http, identity, jobs, notifications, payments, points, stations};
+use crate::{api, content, http, identity, jobs, limits, notifications, payments, points, staff, stations};
 use axum::Router;
+use governor::Quota;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +33,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(points::routes())
         .merge(payments::routes())
         .merge(notifications::routes())
+        .merge(content::routes())
+        .merge(staff::routes())
 }
 
 /// What gateways call.
@@ -88,6 +93,10 @@ pub struct State {
     pub stopping: CancellationToken,
     /// For calls to gateways and providers: connections are shared, every call has a time-out.
     pub http: reqwest::Client,
+    /// How staff prove who they are.
+    pub passwords: Passwords,
+    /// Sign-ins of staff, by address and by e-mail.
+    pub staff_logins: Rate<String>,
     /// Who carries one-time codes.
     pub sms: Arc<dyn Sms>,
     /// What [`ConsoleSms`] would have sent.
@@ -127,6 +136,11 @@ impl App {
             Some(SmsProvider::Console) => Arc::new(ConsoleSms::new(otp_outbox.clone(), clock.clone())),
             None => Arc::new(NoCarrier),
         };
+        let passwords = Passwords::new(random.clone())?;
+        let staff_quota = Quota::with_period(limits::STAFF_LOGIN_EVERY)
+            .map(|quota| quota.allow_burst(limits::STAFF_LOGINS_BURST));
+        let staff_quota = staff_quota.ok_or_else(|| Error::internal("the pause between sign-ins is zero"))?;
+        let staff_logins = Rate::new(staff_quota, clock.clone());
         let queues = queues();
         Ok(Self(Arc::new(State {
             instance_id,
@@ -138,6 +152,8 @@ impl App {
             presence,
             stopping,
             http,
+            passwords,
+            staff_logins,
             sms,
             otp_outbox,
             providers,

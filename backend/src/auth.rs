@@ -4,7 +4,9 @@
 
 use crate::app::App;
 use crate::error::{Error, RequestRefusal, Result};
+use crate::limits;
 use crate::random::Random;
+use crate::rate::ClientAddress;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
@@ -66,7 +68,7 @@ impl FromRequestParts<App> for MaybeRider {
 }
 
 /// A signed-in member of staff: by the console's cookie, or by bearer token.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Staff {
     /// Who, as staff.
     pub admin_id: AdminProfileId,
@@ -76,6 +78,10 @@ pub struct Staff {
     pub role: AdminRole,
     /// The session.
     pub session_id: StaffSessionId,
+    /// Where the request comes from, for the audit.
+    pub ip_address: String,
+    /// What sent it, for the audit.
+    pub user_agent: String,
 }
 
 impl Staff {
@@ -107,7 +113,16 @@ impl FromRequestParts<App> for Staff {
         if !admin.is_active {
             return Err(RequestRefusal::Forbidden.into());
         }
-        Ok(Self { admin_id: admin.id, user_id: admin.user_id, role: admin.role, session_id: session.id })
+        let ClientAddress(address) = ClientAddress::of(app, &parts.headers, &parts.extensions);
+        let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Ok(Self {
+            admin_id: admin.id,
+            user_id: admin.user_id,
+            role: admin.role,
+            session_id: session.id,
+            ip_address: address.map(|address| address.to_string()).unwrap_or_default(),
+            user_agent: user_agent.unwrap_or_default().chars().take(limits::USER_AGENT_MAX).collect(),
+        })
     }
 }
 

@@ -4,21 +4,18 @@ use crate::app::App;
 use crate::error::{Error, InternalFailure, PROBLEM_JSON, Problem, RequestRefusal, Result};
 use crate::extract::Json;
 use crate::limits;
+use crate::rate::{ClientAddress, Rate};
 use axum::Router;
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use governor::clock::Clock as _;
-use governor::middleware::NoOpMiddleware;
-use governor::state::keyed::DashMapStateStore;
-use governor::{Quota, RateLimiter};
+use governor::Quota;
 use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
@@ -43,7 +40,10 @@ pub(crate) fn probes() -> Router<App> {
 
 /// Everything around the public operations.
 pub(crate) fn public_layers(app: &App, router: Router<App>) -> Router {
-    let limiter = Arc::new(PerAddress::new(app));
+    let rate = NonZeroU32::new(app.settings.backend.requests_per_minute_per_ip).map(|per_minute| {
+        let quota = Quota::per_minute(per_minute).allow_burst(limits::REQUESTS_BURST_PER_IP);
+        Arc::new(Rate::new(quota, app.clock.clone()))
+    });
     let inner = router
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::from(RequestRefusal::MethodNotAllowed) })
@@ -52,7 +52,7 @@ pub(crate) fn public_layers(app: &App, router: Router<App>) -> Router {
                 .layer(middleware::from_fn(time_out))
                 .layer(RequestBodyLimitLayer::new(limits::BODY_MAX_BYTES)),
         )
-        .layer(middleware::from_fn_with_state(limiter, limit_rate));
+        .layer(middleware::from_fn_with_state((app.clone(), rate), limit_rate));
     around(app, inner).layer(CompressionLayer::new())
 }
 
@@ -188,63 +188,16 @@ async fn time_out(request: Request, next: Next) -> Response {
     }
 }
 
-type Limiter = RateLimiter<IpAddr, DashMapStateStore<IpAddr>, LimiterClock, NoOpMiddleware<Duration>>;
-
-/// A bucket of requests for each address.
-struct PerAddress {
-    limiter: Option<Limiter>,
-    clock: LimiterClock,
-    trust_forwarded_for: bool,
-}
-
-/// The program's clock, as the rate limiter wants it.
-#[derive(Clone)]
-struct LimiterClock(crate::clock::Clock);
-
-impl governor::clock::Clock for LimiterClock {
-    type Instant = Duration;
-
-    fn now(&self) -> Duration {
-        Duration::from_millis(self.0.monotonic_ms())
-    }
-}
-
-impl PerAddress {
-    fn new(app: &App) -> Self {
-        let clock = LimiterClock(app.clock.clone());
-        let settings = &app.settings.backend;
-        let limiter = NonZeroU32::new(settings.requests_per_minute_per_ip).map(|per_minute| {
-            let burst = NonZeroU32::new(limits::REQUESTS_BURST_PER_IP).unwrap_or(NonZeroU32::MIN);
-            let quota = Quota::per_minute(per_minute).allow_burst(burst);
-            RateLimiter::new(quota, DashMapStateStore::default(), clock.clone())
-        });
-        Self { limiter, clock, trust_forwarded_for: settings.trust_forwarded_for }
-    }
-
-    fn address(&self, request: &Request) -> Option<IpAddr> {
-        if self.trust_forwarded_for {
-            let forwarded = request.headers().get("x-forwarded-for").and_then(|value| value.to_str().ok());
-            // The last entry is the one that our own proxy wrote.
-            if let Some(address) = forwarded.and_then(|list| list.rsplit(',').next()?.trim().parse().ok()) {
-                return Some(address);
-            }
-        }
-        request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
-    }
-}
-
-async fn limit_rate(State(limits): State<Arc<PerAddress>>, request: Request, next: Next) -> Response {
-    let (Some(limiter), Some(address)) = (&limits.limiter, limits.address(&request)) else {
-        return next.run(request).await;
-    };
-    if limiter.len() > crate::limits::RATE_LIMIT_KEYS_MAX {
-        limiter.retain_recent();
-    }
-    match limiter.check_key(&address) {
+/// Requests of this machine are our own (simulated riders, a proxy that names nobody) and have no limit.
+async fn limit_rate(
+    State((app, rate)): State<(App, Option<Arc<Rate<IpAddr>>>)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let ClientAddress(address) = ClientAddress::of(&app, request.headers(), request.extensions());
+    let limited = rate.zip(address.filter(|address| !address.is_loopback()));
+    match limited.map_or(Ok(()), |(rate, address)| rate.check(&address)) {
         Ok(()) => next.run(request).await,
-        Err(refused) => {
-            let wait = refused.wait_time_from(limits.clock.now());
-            Problem::from(RequestRefusal::RateLimited).retry_after_s(wait.as_secs() + 1).into_response()
-        }
+        Err(problem) => problem.into_response(),
     }
 }

@@ -6,13 +6,16 @@
 
 pub mod app;
 
+pub mod content;
 pub mod identity;
 pub mod notifications;
 pub mod payments;
 pub mod points;
+pub mod staff;
 pub mod stations;
 
 pub mod api;
+pub mod audit;
 pub mod auth;
 pub mod clock;
 pub mod config;
@@ -28,3 +31,4 @@ pub mod money;
 pub mod news;
 pub mod page;
 pub mod random;
+pub mod rate;

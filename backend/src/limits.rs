@@ -1,5 +1,6 @@
 //! Every limit of the backend, by name.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Writes that may wait for the SQLite writer; one more waits for a free place.
@@ -36,7 +37,7 @@ pub const IDEMPOTENCY_KEY_MIN: usize = 8;
 /// Longest Idempotency-Key, characters.
 pub const IDEMPOTENCY_KEY_MAX: usize = 128;
 /// Requests of one address that may come at once.
-pub const REQUESTS_BURST_PER_IP: u32 = 120;
+pub const REQUESTS_BURST_PER_IP: NonZeroU32 = NonZeroU32::new(120).unwrap();
 /// Addresses that the rate limit remembers before it forgets the idle ones.
 pub const RATE_LIMIT_KEYS_MAX: usize = 100_000;
 
@@ -107,8 +108,22 @@ pub const PROFILE_TEXT_MAX: usize = 200;
 /// How long a staff session is valid.
 pub const STAFF_SESSION_LIFE: chrono::TimeDelta = chrono::TimeDelta::hours(12);
 /// Sign-ins of staff that one address may try at once; one more every 30 seconds.
-pub const STAFF_LOGINS_BURST: u32 = 10;
+pub const STAFF_LOGINS_BURST: NonZeroU32 = NonZeroU32::new(10).unwrap();
+/// How often one more sign-in of staff is allowed after the burst.
+pub const STAFF_LOGIN_EVERY: Duration = Duration::from_secs(30);
+/// Passwords that are hashed at the same time: each takes 19 MiB.
+pub const PASSWORDS_AT_ONCE: usize = 4;
+/// The longest rental that a package may sell, minutes.
+pub const PACKAGE_MINUTES_MAX: i32 = 60 * 24 * 31;
+/// The dearest package, paisa.
+pub const PACKAGE_PRICE_MAX: entities::money::Paisa = entities::money::Paisa(10_000_000);
+/// The longest name that staff may give to something, characters.
+pub const NAME_MAX: usize = 100;
+/// The longest description, characters.
+pub const DESCRIPTION_MAX: usize = 1_000;
 /// Shortest password of staff, characters.
 pub const STAFF_PASSWORD_MIN: usize = 10;
 /// Longest password of staff, bytes: longer ones only cost time.
 pub const STAFF_PASSWORD_MAX: usize = 256;
+/// What the audit keeps of a user agent, characters.
+pub const USER_AGENT_MAX: usize = 200;

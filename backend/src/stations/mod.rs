@@ -3,6 +3,7 @@
 pub mod detail;
 pub mod list;
 pub mod nearby;
+pub mod staff;
 
 mod follow;
 pub mod inventory;
@@ -29,6 +30,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list::list_stations))
         .routes(routes!(nearby::nearby_stations))
         .routes(routes!(detail::station_detail))
+        .routes(routes!(staff::list_stations_for_staff, staff::create_station))
+        .routes(routes!(staff::list_power_banks, staff::create_power_bank))
 }
 
 /// What gateways ask.
@@ -51,6 +54,7 @@ crate::refusals! {
     pub enum Refusal {
         StationNotFound = 404 "station_not_found" "There is no such station.",
         SerialNumberTaken = 409 "serial_number_taken" "Another station has this serial number.",
+        BankSerialTaken = 409 "bank_serial_taken" "Another power bank has this serial number.",
         ImeiTaken = 409 "imei_taken" "Another station has this IMEI.",
         NoStationMaster = 503 "no_station_master" "This installation has no master key for stations.",
     }

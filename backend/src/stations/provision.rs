@@ -1,6 +1,8 @@
 //! Making a station: its row, its slots, and the key with which it logs in.
 
 use crate::app::App;
+use crate::audit;
+use crate::auth::Staff;
 use crate::config::Secrets;
 use crate::db::Tx;
 use crate::error::{Error, Problem, Result};
@@ -65,13 +67,29 @@ pub struct Provisioned {
 
 /// Makes a station with all its slots, free to log in at once.
 pub async fn provision(app: &App, station: NewStation) -> Result<Provisioned> {
+    provision_by(app, station, None).await
+}
+
+/// The same, noted as the deed of a member of staff.
+pub(super) async fn provision_by(
+    app: &App,
+    station: NewStation,
+    staff: Option<Staff>,
+) -> Result<Provisioned> {
     check(&station)?;
     let (secrets, serial) = (app.secrets.clone(), station.serial_number.clone());
     let (station_id, key_id) = app
         .db
         .write(move |tx| {
-            let (station, secrets) = (station.clone(), secrets.clone());
-            Box::pin(async move { add(tx, &secrets, &station).await })
+            let (station, secrets, staff) = (station.clone(), secrets.clone(), staff.clone());
+            Box::pin(async move {
+                let (station_id, key_id) = add(tx, &secrets, &station).await?;
+                if let Some(staff) = &staff {
+                    let changes = json!({ "serial_number": station.serial_number });
+                    audit::note(tx, staff, "station.create", "stations", station_id, changes).await?;
+                }
+                Ok((station_id, key_id))
+            })
         })
         .await?;
     secret(&app.secrets, station_id, serial, key_id, FIRST_KEY_GEN)

@@ -63,7 +63,7 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
         }
         allowed += 1;
     };
-    assert_eq!(allowed, backend::limits::REQUESTS_BURST_PER_IP);
+    assert_eq!(allowed, backend::limits::REQUESTS_BURST_PER_IP.get());
     assert!(refused.headers.contains_key("retry-after"));
     refused.problem(429, "rate_limited");
     assert_eq!(ask(2).await.status, StatusCode::OK, "another address is not touched");

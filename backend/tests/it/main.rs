@@ -9,5 +9,7 @@ mod jobs;
 mod ledger;
 mod payments;
 mod riders;
+mod staff;
 mod stations;
+mod strangers;
 mod test_app;
