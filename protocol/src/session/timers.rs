@@ -131,3 +131,54 @@ impl StationClock {
         Some((reading.wall_ms.saturating_add(elapsed_ms), u32::try_from(error_ms).unwrap_or(u32::MAX)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_round_trip_is_that_of_the_timed_frame() {
+        let mut round_trip = RoundTrip::default();
+        round_trip.sent(3, 1_000);
+        // A second frame is not timed while the first is.
+        round_trip.sent(4, 1_500);
+        round_trip.acknowledged(2, 1_600);
+        assert_eq!(round_trip.smoothed_ms(), None);
+        round_trip.acknowledged(4, 1_800);
+        assert_eq!(round_trip.smoothed_ms(), Some(800));
+        round_trip.sent(5, 10_000);
+        round_trip.acknowledged(5, 10_000);
+        assert_eq!(round_trip.smoothed_ms(), Some(700));
+        // Times beyond 32 bits are no matter.
+        round_trip.sent(6, u64::from(u32::MAX) - 3);
+        round_trip.acknowledged(6, u64::from(u32::MAX) + 697);
+        assert_eq!(round_trip.smoothed_ms(), Some(700));
+    }
+
+    #[test]
+    fn failures_double_the_wait_up_to_its_end() {
+        let mut backoff = Backoff::new(Reconnect { min_ms: 1_000, max_ms: 10_000, spread_ms: 500 });
+        let mut dice = Dice(1);
+        for longest_ms in [1_000, 2_000, 4_000, 8_000, 10_000, 10_000] {
+            let wait_ms = backoff.after_failure_ms(&mut dice);
+            assert!((longest_ms / 2..=longest_ms).contains(&wait_ms), "{wait_ms} of {longest_ms}");
+        }
+        backoff.opened(Reconnect { min_ms: 300, max_ms: 10_000, spread_ms: 500 });
+        assert!((300..800).contains(&backoff.after_session_ms(&mut dice)));
+        assert!(backoff.after_failure_ms(&mut dice) <= 300);
+    }
+
+    #[test]
+    fn a_clock_is_replaced_by_a_better_one_only() {
+        let mut clock = StationClock::default();
+        assert_eq!(clock.read(0, 100), None);
+        clock.set(1_000_000, 0, 20, 100);
+        // A slow answer would make a good clock worse.
+        clock.set(2_000_000, 0, 900, 100);
+        assert_eq!(clock.read(0, 100), Some((1_000_000, 20)));
+        // 100 ppm of an hour are 360 ms.
+        assert_eq!(clock.read(3_600_000, 100), Some((4_600_000, 380)));
+        clock.set(4_600_100, 3_600_000, 200, 100);
+        assert_eq!(clock.read(3_600_000, 100), Some((4_600_100, 200)));
+    }
+}

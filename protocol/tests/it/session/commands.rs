@@ -226,6 +226,24 @@ fn what_the_journal_may_have_forgotten_is_evicted() {
 }
 
 #[test]
+fn an_open_command_is_never_pushed_out_of_the_journal() {
+    let mut pair = Pair::with_flash(MemoryFlash::with_sizes(3, 64));
+    pair.connect();
+    pair.motor = Motor::Holds;
+    let open = pair.eject(1, 1);
+    assert!(pair.send(&open));
+    for number in 2..=8 {
+        pair.advance(1_000);
+        assert!(pair.send(&Command { slot: Some(9), ..pair.eject(number, 2) }));
+    }
+    pair.query(open.cmd_id);
+    assert_eq!(pair.backend.states.last(), Some(&(open.cmd_id, JournalState::Started, false)));
+    pair.finish_held(Motor::Works);
+    pair.advance(1_000);
+    assert_eq!(pair.backend.verdicts.get(&open.cmd_id), Some(&DONE));
+}
+
+#[test]
 fn a_lost_journal_says_evicted_of_everything_before_the_loss() {
     let mut pair = Pair::with_flash(MemoryFlash::lost());
     let before = command_id(pair.wall_ms, 1);

@@ -2,7 +2,7 @@
 
 use protocol::crypto::{LinkMode, MasterKey};
 use protocol::frame::{self, MessageType};
-use protocol::message::{AlarmCode, Alternatives, Message, Retry, RetryReason};
+use protocol::message::{AlarmCode, Alternatives, Message, Retry, RetryReason, Time};
 use protocol::session::CloseReason;
 use protocol::session::gateway::{GatewaySession, Output, Received};
 use protocol::session::station::Happening;
@@ -10,6 +10,7 @@ use protocol::time::Now;
 use protocol::types::Epoch;
 
 use super::pair::Pair;
+use super::wire::Mac;
 use super::world::{START_WALL_MS, STATION_ID, kind_of, whole};
 
 #[test]
@@ -20,6 +21,8 @@ fn a_station_logs_in_and_tells_what_happened() {
     assert_eq!(pair.backend.events.len(), 2, "{:?}", pair.backend.events);
     assert_eq!(pair.backend.inventories.len(), 1);
     assert!(pair.board.flash.events().next().is_none(), "acknowledged events are forgotten");
+    assert_eq!(pair.gateway.as_ref().map(GatewaySession::payload_max_bytes), Some(2_048));
+    assert_eq!(pair.station.payload_max_bytes(), 2_048);
     let kinds: Vec<_> = pair.recorded.iter().take(4).map(|(_, bytes)| kind_of(bytes)).collect();
     assert_eq!(kinds, [MessageType::HELLO, MessageType::CHALLENGE, MessageType::PROOF, MessageType::WELCOME]);
 }
@@ -166,6 +169,17 @@ fn the_anchor_of_a_boot_is_written_once() {
     assert!(pair.recorded.iter().any(|(_, bytes)| kind_of(bytes) == MessageType::TIME), "the clock is kept");
     let (wall_ms, error_ms) = pair.station.wall_clock(pair.uptime_ms).unwrap();
     assert!(wall_ms.abs_diff(pair.wall_ms) <= u64::from(error_ms), "{wall_ms} ± {error_ms}");
+}
+
+#[test]
+fn an_answer_to_a_question_that_was_not_asked_sets_no_clock() {
+    let mut pair = Pair::open();
+    pair.advance(1_000);
+    let before = pair.station.wall_clock(pair.uptime_ms);
+    let time =
+        Message::Time(Time { uptime_ms: pair.uptime_ms - 1, wall_ms: Some(START_WALL_MS + 99_000_000) });
+    pair.forge("to_station", &time, Mac::Right);
+    assert_eq!(pair.station.wall_clock(pair.uptime_ms), before);
 }
 
 #[test]

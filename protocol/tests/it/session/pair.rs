@@ -23,7 +23,8 @@ use super::world::{Motor, START_WALL_MS, STATION_ID, Slots, bank, command_id, ho
 
 pub(super) const TERMS: Terms = Terms {
     keepalive_s: 60,
-    payload_max_bytes: 2_048,
+    // More than the station can receive: its HELLO lowers it.
+    payload_max_bytes: 4_096,
     ack_delay_ms: 50,
     event_window: Window { frames: 8, bytes: 8_192 },
     sample_window: Window { frames: 8, bytes: 8_192 },
