@@ -7,6 +7,7 @@ use crate::error::{Error, ProblemKind, Result};
 use crate::identity::sms::{ConsoleSms, NoCarrier, OtpOutbox, Sms};
 use crate::jobs::Queue;
 use crate::news::{self, Listener, News as _};
+use crate::payments::provider::PaymentProvider;
 use crate::payments::providers::Providers;
 use crate::payments::sandbox::{self, Sandbox};
 use crate::random::Random;
@@ -57,6 +58,7 @@ pub(crate) fn refusals() -> impl Iterator<Item = &'static ProblemKind> {
 fn queues() -> Vec<Queue> {
     vec![
         news::QUEUE,
+        points::on_identity::QUEUE,
         payments::reconcile::QUEUE,
         notifications::listeners::ON_PAYMENTS,
         notifications::listeners::ON_POINTS,
@@ -65,6 +67,7 @@ fn queues() -> Vec<Queue> {
 
 /// Who listens to whom.
 const LISTENERS: &[Listener] = &[
+    Listener { domain: identity::News::DOMAIN, queue: points::on_identity::QUEUE.name },
     Listener { domain: payments::News::DOMAIN, queue: notifications::listeners::ON_PAYMENTS.name },
     Listener { domain: points::News::DOMAIN, queue: notifications::listeners::ON_POINTS.name },
 ];
@@ -161,6 +164,13 @@ impl App {
         })))
     }
 
+    /// Adds a payment provider, or replaces the one of that name; before the program is shared.
+    pub fn with_provider(mut self, provider: impl PaymentProvider + 'static) -> Result<Self> {
+        let state = Arc::get_mut(&mut self.0).ok_or_else(|| Error::internal("the program runs already"))?;
+        state.providers = std::mem::take(&mut state.providers).with(provider);
+        Ok(self)
+    }
+
     /// Brings the tables up to date.
     pub async fn migrate(&self) -> Result<()> {
         self.db.migrate().await
@@ -185,6 +195,7 @@ impl App {
         });
         tracker.spawn(jobs::run(self.clone(), shutdown.clone()));
         stations::start(self, tracker, shutdown);
+        payments::start(self, tracker, shutdown);
         tracker.spawn_blocking(identity::identifier::warm_up);
     }
 

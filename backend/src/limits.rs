@@ -83,6 +83,10 @@ pub const BRIEFING_QUERIES_MAX: u64 = 32;
 
 /// How long the sandbox provider's page takes money.
 pub const SANDBOX_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
+/// How often what was posted is added up for the operator.
+pub const LEDGER_WATCH_PAUSE: Duration = Duration::from_secs(30);
+/// A posting is durable at the latest so long after its id was made.
+pub const LEDGER_WATCH_SETTLE: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
 /// Longest title of a notification, characters.
 pub const NOTIFICATION_TITLE_MAX: usize = 120;
 /// Longest text of a notification, characters.

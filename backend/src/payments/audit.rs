@@ -262,7 +262,7 @@ fn sums_by_owner(
 }
 
 /// PostgreSQL sums BIGINT to NUMERIC.
-fn total() -> SimpleExpr {
+pub(crate) fn total() -> SimpleExpr {
     Expr::col(ledger_posting::Column::AmountPaisa).sum().cast_as("bigint")
 }
 

@@ -26,9 +26,12 @@ pub mod verify;
 pub mod wallet;
 
 pub mod audit;
+pub mod metrics;
 
 use entities::id::{PaymentAttemptId, UserId};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -72,6 +75,11 @@ crate::refusals! {
         ProviderRefused = 502 "provider_refused" "The payment provider did not take the order.",
         ProviderUnavailable = 503 "provider_unavailable" "The payment provider does not answer; try again.",
     }
+}
+
+/// Starts what this domain does beside requests.
+pub(crate) fn start(app: &App, tracker: &TaskTracker, shutdown: &CancellationToken) {
+    tracker.spawn(metrics::watch_ledger(app.clone(), shutdown.clone()));
 }
 
 /// The operations of this domain.

@@ -15,13 +15,13 @@ use crate::app::App;
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::jobs::Job;
-use crate::payments::News;
 use crate::payments::book::{self, Receipt};
 use crate::payments::ledger::Entry;
 use crate::payments::machine::{self, Effect, Event, Truth};
 use crate::payments::provider::{
     PaymentProvider, PlacedOrder, ProviderError, ProviderPayment, ProviderStatus,
 };
+use crate::payments::{News, metrics};
 use crate::{crash, news, points};
 
 /// Where a payment stands.
@@ -60,20 +60,23 @@ pub(crate) async fn sync_for(app: &App, attempt_id: PaymentAttemptId, job: Optio
         }
     };
     protocol::crash::point(crash::PAYMENT_TRUTH_KNOWN);
-    app.db
-        .write(move |tx| {
-            let (answer, job) = (answer.clone(), job.clone());
-            Box::pin(async move {
-                let standing = apply(tx, attempt_id, Event::Synced(truth), answer.as_ref()).await?;
-                match (job, standing.poll_at) {
-                    (Some(job), Some(poll_at)) => job.again_at(tx, poll_at).await?,
-                    (Some(job), None) => job.finish(tx).await?,
-                    (None, _) => {}
-                }
-                Ok(standing)
-            })
+    let written = app.db.write(move |tx| {
+        let (answer, job) = (answer.clone(), job.clone());
+        Box::pin(async move {
+            let standing = apply(tx, attempt_id, Event::Synced(truth), answer.as_ref()).await?;
+            match (job, standing.poll_at) {
+                (Some(job), Some(poll_at)) => job.again_at(tx, poll_at).await?,
+                (Some(job), None) => job.finish(tx).await?,
+                (None, _) => {}
+            }
+            Ok(standing)
         })
-        .await
+    });
+    let standing = written.await?;
+    if machine::is_open(attempt.state) && !machine::is_open(standing.attempt) {
+        metrics::settled(&attempt.provider, standing.attempt.as_str());
+    }
+    Ok(standing)
 }
 
 /// Takes one step of the machine and does what follows, in the caller's transaction.

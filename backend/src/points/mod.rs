@@ -7,6 +7,8 @@ pub mod rules;
 pub mod history;
 pub mod summary;
 
+pub mod on_identity;
+
 use chrono::{DateTime, Utc};
 use entities::id::{RentalId, UserId};
 use entities::points_transaction::{self, PointsTransactionType};

@@ -7,6 +7,8 @@ use entities::points_transaction::PointsSource;
 pub const POINTS_PER_NPR: i32 = 10;
 /// A rider signed up.
 pub const SIGN_UP: i32 = 50;
+/// A rider completed the profile.
+pub const PROFILE_COMPLETED: i32 = 20;
 /// A rental ended.
 pub const RENTAL_COMPLETED: i32 = 5;
 /// It ended in time.

@@ -7,6 +7,7 @@ use backend::payments::audit;
 use backend::payments::book::{self, Balances, PostError, Posted, Refusal};
 use backend::payments::holds;
 use backend::payments::ledger::{Bill, Captured, Entry};
+use backend::random::Random;
 use entities::id::{PaymentAttemptId, RentalId, UserId};
 use entities::money::Paisa;
 use entities::{ledger_entry, ledger_posting, transaction, wallet, wallet_transaction};
@@ -292,5 +293,43 @@ async fn the_audit_finds_a_balance_that_is_not_the_sum_of_its_postings() {
         let rules: Vec<_> = findings.iter().map(|finding| finding.rule).collect();
         assert_eq!(rules, ["L4", "wallet"], "{} {:?}", test.backend(), rider.id);
         assert_eq!(audit::imbalance(test.app.db.read()).await.unwrap(), Paisa(0));
+    }
+}
+
+/// L2: whatever happens in whatever order, the books agree.
+#[tokio::test]
+async fn random_movements_keep_the_books() {
+    for (seed, test) in TestApp::on_each_backend().await.into_iter().enumerate() {
+        let random = Random::seeded(seed as u64);
+        let riders = [rider_with(&test.app, 20_000).await, rider_with(&test.app, 5_000).await];
+        let mut rentals = Vec::new();
+        for round in 0..160_u32 {
+            let rider = &riders[random.below(2) as usize];
+            let amount = i64::from(random.below(4_000));
+            let known = if rentals.is_empty() {
+                None
+            } else {
+                rentals.get(random.below(rentals.len() as u32) as usize)
+            };
+            match (random.below(5), known.copied()) {
+                (0 | 1, _) | (_, None) => {
+                    let rental = bare_rental(&test.app, rider.id).await;
+                    if hold(&test, rider.id, rental, amount).await.is_ok() {
+                        rentals.push(rental);
+                    }
+                }
+                (2, Some(rental)) => drop(void(&test, rental).await),
+                (3, Some(rental)) => {
+                    drop(capture(&test, rental, bill(amount, i64::from(random.below(900)))).await)
+                }
+                (_, Some(rental)) => {
+                    // Two at once.
+                    let _ = tokio::join!(capture(&test, rental, bill(amount, 0)), void(&test, rental));
+                }
+            }
+            if round % 40 == 39 {
+                assert_sound(&test).await;
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ mod doors;
 mod identity;
 mod jobs;
 mod ledger;
+mod moody_provider;
 mod payments;
 mod riders;
 mod staff;

@@ -1,5 +1,6 @@
 //! Top-ups from the rider's side: the provider's word alone moves money, once.
 
+use crate::moody_provider::Mood;
 use crate::riders::{Rider, rider};
 use crate::test_app::{Answer, TestApp};
 use axum::body::Body;
@@ -360,4 +361,66 @@ async fn transactions_come_in_pages() {
         seen.sort_by_key(Value::to_string);
         assert_eq!(seen, ["11.00", "12.00", "13.00", "14.00", "15.00"], "{}", test.backend());
     }
+}
+
+#[tokio::test]
+async fn an_order_whose_answer_was_lost_goes_on_with_the_same_key() {
+    for test in TestApp::on_each_backend().await {
+        let rider = rider(&test.app).await;
+        test.provider.becomes(Mood::LosesAnswers);
+        let lost = ask_for(&test, &rider, "one-key-of-mine", "500.00").await;
+        assert!(lost.headers.contains_key(header::RETRY_AFTER));
+        lost.problem(503, "provider_unavailable");
+        assert_eq!(attempt(&test).await.state, PaymentAttemptState::Unknown);
+        test.provider.becomes(Mood::Good);
+        let opened = ask_for(&test, &rider, "one-key-of-mine", "500.00").await.ok();
+        assert_eq!(sandbox_payment::Entity::find().count(test.app.db.read()).await.unwrap(), 1);
+        let page = opened["gateway_url"].as_str().unwrap().strip_prefix("http://127.0.0.1:8080").unwrap();
+        press(&test, page, "pay").await;
+        let verified = verify(&test, &rider, opened["intent_id"].as_str().unwrap()).await.ok();
+        assert_eq!(verified["payment"]["status"], "completed", "{}", test.backend());
+        assert_sound(&test).await;
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_the_provider_refuses_has_failed() {
+    for test in TestApp::on_each_backend().await {
+        let rider = rider(&test.app).await;
+        test.provider.becomes(Mood::Refuses);
+        for _ in 0..2 {
+            ask_for(&test, &rider, "one-key-of-mine", "500.00").await.problem(502, "provider_refused");
+        }
+        assert_eq!(attempt(&test).await.state, PaymentAttemptState::Failed);
+        test.provider.becomes(Mood::Good);
+        ask_for(&test, &rider, "another-key", "500.00").await.ok();
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_is_away_for_a_day_fails_nobody_and_staff_are_told() {
+    for test in TestApp::on_each_backend().await {
+        let rider = rider(&test.app).await;
+        let opened = open(&test, &rider, "500.00").await;
+        press(&test, &opened.page, "pay").await;
+        test.provider.becomes(Mood::Away);
+        assert_eq!(verify(&test, &rider, &opened.intent_id).await.ok()["payment"]["status"], "pending");
+        for _ in 0..50 {
+            test.clock.advance_ms(60 * 60_000);
+            test.drain_jobs().await;
+        }
+        assert_eq!(attempt(&test).await.state, PaymentAttemptState::Initiated);
+        let incidents = incident::Entity::find().all(test.app.db.read()).await.unwrap();
+        let kinds: Vec<_> = incidents.iter().map(|incident| incident.kind).collect();
+        assert_eq!(kinds, [IncidentKind::PaymentUnknown], "one incident, however often we asked");
+        test.provider.becomes(Mood::Good);
+        test.clock.advance_ms(24 * 60 * 60_000);
+        test.drain_jobs().await;
+        assert_eq!(balance(&test, &rider).await, "500.00", "{}", test.backend());
+        assert_sound(&test).await;
+    }
+}
+
+async fn attempt(test: &TestApp) -> payment_attempt::Model {
+    payment_attempt::Entity::find().one(test.app.db.read()).await.unwrap().unwrap()
 }

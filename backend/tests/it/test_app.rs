@@ -1,11 +1,13 @@
 //! A backend in the test's own process: requests go straight to its router, time stands still until moved.
 
+use crate::moody_provider::MoodyProvider;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use backend::app::App;
 use backend::clock::Clock;
 use backend::config::{Secrets, Settings, SmsProvider};
+use backend::payments::sandbox::Sandbox;
 use backend::random::Random;
 use entities::testing::FreshDatabase;
 use protocol::clock::ManualClock;
@@ -23,6 +25,8 @@ pub(crate) const INTERNAL_KEY: &str = "internal-key-of-this-test";
 pub(crate) struct TestApp {
     pub(crate) app: App,
     pub(crate) clock: Arc<ManualClock>,
+    /// The sandbox, as it feels today.
+    pub(crate) provider: MoodyProvider,
     public: Router,
     internal: Router,
     database: FreshDatabase,
@@ -72,9 +76,12 @@ impl TestApp {
             station_masters: BTreeMap::from([(1, [9; 32])]),
         };
         let app = App::open(settings, secrets, Clock::new(clock.clone()), Random::seeded(1)).await.unwrap();
+        let sandbox = Sandbox::new(app.db.clone(), app.clock.clone(), &app.settings.backend.public_url);
+        let provider = MoodyProvider::new(sandbox);
+        let app = app.with_provider(provider.clone()).unwrap();
         app.migrate().await.unwrap();
         let (public, internal) = (app.public_router(), app.internal_router());
-        Self { app, clock, public, internal, database }
+        Self { app, clock, provider, public, internal, database }
     }
 
     /// The database's name, for messages.
