@@ -3,7 +3,7 @@
 use crate::config::AdmissionSettings;
 use crate::keyring::KeyRing;
 use crate::limits;
-use crate::registry::locked;
+use crate::registry::{NotAccepted, locked};
 use crate::roster::RosterView;
 use protocol::clock::Clock;
 use protocol::control::Admission as Verdict;
@@ -98,9 +98,15 @@ impl Admission {
         Ok(())
     }
 
-    /// A session of this station with the same or a higher epoch was accepted before.
-    pub fn stale_epoch(&self) -> Refusal {
-        Refusal { reason: RetryReason::StaleEpoch, retry_after_ms: self.settings.retry_min_ms }
+    /// A proven session that the registry did not accept.
+    pub fn not_accepted(&self, why: NotAccepted) -> Refusal {
+        match why {
+            NotAccepted::Stale { .. } => self.later(RetryReason::StaleEpoch),
+            NotAccepted::Quarantined { left_ms, .. } => Refusal {
+                reason: RetryReason::Quarantined,
+                retry_after_ms: u32::try_from(left_ms).unwrap_or(u32::MAX),
+            },
+        }
     }
 
     fn take_tokens(&self, station_id: &StationId, peer: IpAddr) -> Result<(), Refusal> {

@@ -441,7 +441,7 @@ mod tests {
 
         fn log_in(&self, epoch: u64) -> Arc<SessionHandle> {
             let session = Arc::new(SessionHandle::new(STATION, Epoch(epoch), NOW_MS));
-            self.registry.accept(&session).unwrap();
+            self.registry.accept(&session, 0).unwrap();
             session
         }
 

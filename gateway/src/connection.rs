@@ -9,7 +9,7 @@ use crate::codec::FrameCodec;
 use crate::crash;
 use crate::lanes::Parked;
 use crate::limits;
-use crate::registry::{Inbox, Leave, SessionHandle};
+use crate::registry::{Inbox, Leave, NotAccepted, SessionHandle};
 use crate::service::{ConnectionPermits, Service};
 use crate::telemetry::sample_batch;
 use crate::worker::{Scratch, with_scratch};
@@ -185,6 +185,7 @@ impl Connection {
         }
         match inbox.leave {
             Some(Leave::TakenOver) => self.session.dismiss(GoawayReason::Replaced, now),
+            Some(Leave::Quarantined) => self.session.dismiss(GoawayReason::Operator, now),
             Some(Leave::Revoked) => self.session.dismiss(GoawayReason::Revoked, now),
             Some(Leave::Stopped) => self.session.dismiss(GoawayReason::Draining, now),
             Some(Leave::Drained) => {
@@ -349,10 +350,13 @@ impl Connection {
             return self.refuse(refusal);
         }
         let handle = Arc::new(SessionHandle::new(hello.station_id, hello.epoch, now.wall_ms));
-        match self.service.registry.accept(&handle) {
-            Err(stale) => {
-                tracing::warn!(station_id = %hello.station_id, epoch = %hello.epoch, last = %stale.last, "stale epoch");
-                return self.refuse(self.service.admission.stale_epoch());
+        match self.service.registry.accept(&handle, now.monotonic_ms) {
+            Err(why) => {
+                if let NotAccepted::Quarantined { is_new: true, .. } = why {
+                    self.service.metrics.identity_conflicts.increment(1);
+                    tracing::error!(station_id = %hello.station_id, "two devices use one identity; both are quarantined");
+                }
+                return self.refuse(self.service.admission.not_accepted(why));
             }
             Ok(Some(replaced)) => {
                 self.service.metrics.takeovers.increment(1);

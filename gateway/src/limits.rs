@@ -34,6 +34,13 @@ pub const PRESENCE_TICK_MS: u64 = 5_000;
 /// Locks over which the registry spreads its stations.
 pub const REGISTRY_SHARDS: usize = 64;
 
+/// So often may an old counter come between newer ones before two devices are suspected.
+pub const CONFLICTS_MAX: u32 = 3;
+/// The time within which these are counted.
+pub const CONFLICT_WINDOW_MS: u64 = 3_600_000;
+/// How long neither of two devices with one identity gets a session.
+pub const QUARANTINE_MS: u64 = 900_000;
+
 /// Carrier blocks that have a login bucket of their own.
 pub const ADMISSION_BLOCKS_MAX: usize = 16_384;
 

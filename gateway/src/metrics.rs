@@ -18,6 +18,10 @@ pub fn describe() {
         "chautari_gateway_takeovers_total",
         "Sessions that replaced an older one of the same station"
     );
+    describe_counter!(
+        "chautari_gateway_identity_conflicts_total",
+        "Stations quarantined because two devices used one identity: look at them"
+    );
     describe_counter!("chautari_gateway_refusals_total", "Logins that were refused, by reason");
     describe_counter!("chautari_gateway_closes_total", "Sockets that were closed, by reason");
     describe_counter!("chautari_gateway_frames_total", "Frames, by direction and type");
@@ -120,6 +124,14 @@ impl CommandMetrics {
     }
 }
 
+/// Calls to the backend that will be tried again: of the roster, and of announcements.
+pub(crate) fn carrier_failures() -> (Counter, Counter) {
+    (
+        counter!("chautari_gateway_roster_failures_total"),
+        counter!("chautari_gateway_announcement_failures_total"),
+    )
+}
+
 /// Milliseconds as the seconds that histograms carry.
 pub(crate) fn seconds(ms: u64) -> f64 {
     ms as f64 / 1_000.0
@@ -213,6 +225,7 @@ impl TelemetryMetrics {
 pub(crate) struct ConnectionMetrics {
     pub(crate) logins: Counter,
     pub(crate) takeovers: Counter,
+    pub(crate) identity_conflicts: Counter,
     connections: Gauge,
     sessions: Gauge,
 }
@@ -222,6 +235,7 @@ impl ConnectionMetrics {
         Self {
             logins: counter!("chautari_gateway_logins_total"),
             takeovers: counter!("chautari_gateway_takeovers_total"),
+            identity_conflicts: counter!("chautari_gateway_identity_conflicts_total"),
             connections: gauge!("chautari_gateway_connections"),
             sessions: gauge!("chautari_gateway_sessions"),
         }
@@ -290,5 +304,84 @@ fn flush_frames(direction: &'static str, frames: &mut [u64; 256]) {
                 .increment(*count);
             *count = 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metrics::{Key, KeyName, Metadata, Recorder, SharedString, Unit};
+    use std::collections::BTreeSet;
+    use std::sync::Mutex;
+
+    #[derive(Default)]
+    struct Names {
+        described: Mutex<BTreeSet<String>>,
+        used: Mutex<BTreeSet<String>>,
+    }
+
+    impl Names {
+        fn describe(&self, name: &KeyName, text: &SharedString) {
+            assert!(!text.is_empty());
+            self.described.lock().unwrap().insert(name.as_str().to_owned());
+        }
+
+        fn used(&self, key: &Key) {
+            self.used.lock().unwrap().insert(key.name().to_owned());
+        }
+    }
+
+    impl Recorder for Names {
+        fn describe_counter(&self, key: KeyName, _: Option<Unit>, text: SharedString) {
+            self.describe(&key, &text);
+        }
+
+        fn describe_gauge(&self, key: KeyName, _: Option<Unit>, text: SharedString) {
+            self.describe(&key, &text);
+        }
+
+        fn describe_histogram(&self, key: KeyName, _: Option<Unit>, text: SharedString) {
+            self.describe(&key, &text);
+        }
+
+        fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+            self.used(key);
+            Counter::noop()
+        }
+
+        fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+            self.used(key);
+            Gauge::noop()
+        }
+
+        fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+            self.used(key);
+            Histogram::noop()
+        }
+    }
+
+    #[test]
+    fn every_number_is_explained_and_every_explanation_has_its_number() {
+        let names = Names::default();
+        metrics::with_local_recorder(&names, || {
+            describe();
+            CommandMetrics::new().unsent(UnsentReason::Busy);
+            UplinkMetrics::new();
+            TelemetryMetrics::new().failed(StoreError::Full);
+            crate::telemetry::EventCopies::new();
+            crate::roster::RosterView::new()
+                .apply(protocol::control::Roster { version: 0, entries: vec![] }, true);
+            let connections = ConnectionMetrics::new();
+            connections.refused(RetryReason::Busy);
+            connections.closed("test");
+            let mut frames = FrameCounters::new();
+            frames.bytes_in = 1;
+            frames.frame_in(MessageType(0xEE));
+            frames.flush();
+            let _ = carrier_failures();
+        });
+        let (described, used) = (names.described.into_inner().unwrap(), names.used.into_inner().unwrap());
+        assert_eq!(described, used);
+        assert!(used.iter().all(|name| name.starts_with("chautari_gateway_")));
     }
 }

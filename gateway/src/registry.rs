@@ -28,13 +28,38 @@ pub struct Registry {
 struct Record {
     last_epoch: Epoch,
     session: Option<Arc<SessionHandle>>,
+    /// Only there after a stale epoch was proven.
+    conflict: Option<Box<Conflict>>,
 }
 
-/// A session that is not newer than the last one that was accepted.
+/// Signs of two devices with one identity.
+///
+/// One device counts upwards. An old counter after a newer one was accepted, again and again,
+/// is another device's. A station that lost its counters never gets in between, so it is
+/// only stale.
+#[derive(Clone, Copy)]
+struct Conflict {
+    alternations: u32,
+    since_ms: u64,
+    is_stale_now: bool,
+    quarantined_until_ms: u64,
+}
+
+/// Why a proven session does not become the route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StaleEpoch {
-    /// The last accepted epoch of the station.
-    pub last: Epoch,
+pub enum NotAccepted {
+    /// It is not newer than the last one that was accepted.
+    Stale {
+        /// The last accepted epoch of the station.
+        last: Epoch,
+    },
+    /// Two devices use this identity: neither gets a session for a while.
+    Quarantined {
+        /// Milliseconds that are left of it.
+        left_ms: u64,
+        /// It begins with this very login.
+        is_new: bool,
+    },
 }
 
 impl Registry {
@@ -48,15 +73,28 @@ impl Registry {
         }
     }
 
-    /// Makes `session` the route of its station. Call it after PROOF, never before.
+    /// Makes `session` the route of its station. Call it after PROOF, never before; `now_ms` is monotonic.
     ///
     /// Answers the session that it replaces, which the caller closes.
-    pub fn accept(&self, session: &Arc<SessionHandle>) -> Result<Option<Arc<SessionHandle>>, StaleEpoch> {
+    pub fn accept(
+        &self,
+        session: &Arc<SessionHandle>,
+        now_ms: u64,
+    ) -> Result<Option<Arc<SessionHandle>>, NotAccepted> {
         let mut shard = self.shard(&session.station_id);
-        let record =
-            shard.entry(session.station_id).or_insert(Record { last_epoch: Epoch::default(), session: None });
+        let record = shard.entry(session.station_id).or_insert(Record {
+            last_epoch: Epoch::default(),
+            session: None,
+            conflict: None,
+        });
+        if let Some(left_ms) = record.quarantine_left_ms(now_ms) {
+            return Err(NotAccepted::Quarantined { left_ms, is_new: false });
+        }
         if record.last_epoch != Epoch::default() && session.epoch <= record.last_epoch {
-            return Err(StaleEpoch { last: record.last_epoch });
+            return Err(record.note_stale(now_ms));
+        }
+        if let Some(conflict) = &mut record.conflict {
+            conflict.is_stale_now = false;
         }
         record.last_epoch = session.epoch;
         let replaced = record.session.replace(session.clone());
@@ -114,6 +152,32 @@ impl Registry {
     }
 }
 
+impl Record {
+    fn quarantine_left_ms(&self, now_ms: u64) -> Option<u64> {
+        self.conflict.as_ref()?.quarantined_until_ms.checked_sub(now_ms).filter(|left_ms| *left_ms > 0)
+    }
+
+    fn note_stale(&mut self, now_ms: u64) -> NotAccepted {
+        let fresh =
+            Conflict { alternations: 0, since_ms: now_ms, is_stale_now: false, quarantined_until_ms: 0 };
+        let conflict = self.conflict.get_or_insert_with(|| Box::new(fresh));
+        if now_ms.saturating_sub(conflict.since_ms) > limits::CONFLICT_WINDOW_MS {
+            **conflict = fresh;
+        }
+        if !std::mem::replace(&mut conflict.is_stale_now, true) {
+            conflict.alternations += 1;
+        }
+        if conflict.alternations < limits::CONFLICTS_MAX {
+            return NotAccepted::Stale { last: self.last_epoch };
+        }
+        **conflict = Conflict { quarantined_until_ms: now_ms + limits::QUARANTINE_MS, ..fresh };
+        if let Some(session) = &self.session {
+            session.leave(Leave::Quarantined);
+        }
+        NotAccepted::Quarantined { left_ms: limits::QUARANTINE_MS, is_new: true }
+    }
+}
+
 /// The part of a session that others may touch: its inbox and its vital signs.
 ///
 /// The connection's task is the only reader of the inbox. Whoever puts something in wakes it.
@@ -161,6 +225,8 @@ pub enum Leave {
     Drained,
     /// The station may no longer log in.
     Revoked,
+    /// Two devices use this identity.
+    Quarantined,
     /// The gateway stops now.
     Stopped,
 }
@@ -339,10 +405,11 @@ mod tests {
     #[test]
     fn the_highest_epoch_wins_in_any_order_of_arrival() {
         let registry = registry();
-        assert!(registry.accept(&session(2)).unwrap().is_none());
-        assert_eq!(registry.accept(&session(1)).err(), Some(StaleEpoch { last: Epoch(2) }));
-        assert_eq!(registry.accept(&session(2)).err(), Some(StaleEpoch { last: Epoch(2) }));
-        let replaced = registry.accept(&session(3)).unwrap().unwrap();
+        let stale = Some(NotAccepted::Stale { last: Epoch(2) });
+        assert!(registry.accept(&session(2), 0).unwrap().is_none());
+        assert_eq!(registry.accept(&session(1), 0).err(), stale);
+        assert_eq!(registry.accept(&session(2), 0).err(), stale);
+        let replaced = registry.accept(&session(3), 0).unwrap().unwrap();
         assert_eq!(replaced.epoch, Epoch(2));
         assert_eq!(registry.route(&STATION).unwrap().epoch, Epoch(3));
         assert_eq!(registry.count(), 1);
@@ -352,8 +419,8 @@ mod tests {
     fn a_late_close_of_an_old_socket_leaves_the_new_session() {
         let registry = registry();
         let (old, new) = (session(1), session(2));
-        registry.accept(&old).unwrap();
-        registry.accept(&new).unwrap();
+        registry.accept(&old, 0).unwrap();
+        registry.accept(&new, 0).unwrap();
         assert!(!registry.remove(&old, "test", 0));
         assert_eq!(registry.route(&STATION).unwrap().epoch, Epoch(2));
         assert!(registry.remove(&new, "test", 0));
@@ -365,10 +432,43 @@ mod tests {
     fn the_last_epoch_outlives_its_session() {
         let registry = registry();
         let first = session(5);
-        registry.accept(&first).unwrap();
+        registry.accept(&first, 0).unwrap();
         registry.remove(&first, "test", 0);
-        assert!(registry.accept(&session(5)).is_err());
-        assert!(registry.accept(&session(6)).is_ok());
+        assert!(registry.accept(&session(5), 0).is_err());
+        assert!(registry.accept(&session(6), 0).is_ok());
+    }
+
+    #[test]
+    fn two_devices_with_one_identity_are_both_quarantined_for_a_while() {
+        let registry = registry();
+        let (mut first, mut second) = (session(10), session(9));
+        registry.accept(&first, 0).unwrap();
+        for now_ms in 1..limits::CONFLICTS_MAX as u64 {
+            // The other device is refused until its counter has caught up.
+            let stale = registry.accept(&second, now_ms).err();
+            assert_eq!(stale, Some(NotAccepted::Stale { last: first.epoch }));
+            second = session(first.epoch.0 + 1);
+            registry.accept(&second, now_ms).unwrap();
+            std::mem::swap(&mut first, &mut second);
+        }
+        let quarantined = registry.accept(&second, 100).err();
+        assert_eq!(
+            quarantined,
+            Some(NotAccepted::Quarantined { left_ms: limits::QUARANTINE_MS, is_new: true })
+        );
+        assert_eq!(first.take(true).unwrap().leave, Some(Leave::Quarantined));
+        assert!(registry.accept(&session(1_000), 101).is_err());
+        assert!(registry.accept(&session(1_000), 100 + limits::QUARANTINE_MS).is_ok());
+    }
+
+    #[test]
+    fn a_station_that_lost_its_counters_is_only_stale() {
+        let registry = registry();
+        registry.accept(&session(100), 0).unwrap();
+        for epoch in 1..50 {
+            let refused = registry.accept(&session(epoch), epoch).err();
+            assert_eq!(refused, Some(NotAccepted::Stale { last: Epoch(100) }));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::backend::{BackendClient, Backoff};
 use crate::limits;
+use crate::metrics::carrier_failures;
 use crate::registry::{Leave, Registry};
 use protocol::control::{Admission, Roster, RosterEntry};
 use protocol::types::StationId;
@@ -54,7 +55,7 @@ impl RosterView {
         registry: Arc<Registry>,
         stop: CancellationToken,
     ) {
-        let failures = metrics::counter!("chautari_gateway_roster_failures_total");
+        let (failures, _) = carrier_failures();
         let mut backoff = Backoff::new();
         loop {
             // The first one is not waited for: nobody is let in without it.

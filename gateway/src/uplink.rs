@@ -3,7 +3,7 @@
 use crate::backend::{BackendClient, Backoff, CallError};
 use crate::crash;
 use crate::limits;
-use crate::metrics::UplinkMetrics;
+use crate::metrics::{UplinkMetrics, carrier_failures};
 use crate::registry::{Registry, SessionHandle, locked};
 use crate::telemetry::EventCopies;
 use protocol::clock::Clock;
@@ -258,7 +258,7 @@ impl Announcements {
 
     /// One of a few tasks that tell the backend, one call each at a time, until `stop`.
     pub async fn carry(self: Arc<Self>, backend: BackendClient, stop: CancellationToken) {
-        let failures = metrics::counter!("chautari_gateway_announcement_failures_total");
+        let (_, failures) = carrier_failures();
         let mut backoff = Backoff::new();
         while let Some(announcement) = self.next(&stop).await {
             match backend.post_session(&announcement.opened).await {

@@ -110,3 +110,30 @@ async fn a_login_storm_is_answered_with_computed_waits() {
         assert!((1_000..8_000).contains(&refused.retry_after_ms), "{refused:?}");
     }
 }
+
+#[tokio::test]
+async fn twins_with_one_identity_are_both_quarantined() {
+    let world = World::new().await;
+    let address = world.gateway.station_addr();
+    let mut first = world.approved_station().await;
+    first.conn_no = 5;
+    let mut second = Identity { conn_no: 1, ..first.clone() };
+    let mut last = Station::log_in(address, &first).await.unwrap();
+    // Each device knows only its own counter and comes again until it is let in.
+    let verdict = loop {
+        let refused = Station::log_in(address, &second).await.err().unwrap();
+        if refused.reason != RetryReason::StaleEpoch {
+            break refused;
+        }
+        second.conn_no = first.conn_no + 1;
+        let taken_over = Station::log_in(address, &second).await.unwrap();
+        last.wait_for_close().await;
+        last = taken_over;
+        std::mem::swap(&mut first, &mut second);
+    };
+    assert_eq!((verdict.reason, verdict.is_proven), (RetryReason::Quarantined, true));
+    last.wait_for_close().await;
+    first.conn_no += 100;
+    let refused = Station::log_in(address, &first).await.err().unwrap();
+    assert_eq!(refused.reason, RetryReason::Quarantined);
+}
