@@ -56,7 +56,8 @@ pub async fn briefing(app: &App, station_id: StationId) -> Result<Briefing> {
         .all(app.db.read())
         .await?;
     let queries = in_doubt.iter().map(|command| CommandId::from(command.id.0)).collect();
-    Ok(Briefing { events_through, queries, query_inventory: true })
+    // Each session begins with an inventory by itself; asking for one costs a place in the journal.
+    Ok(Briefing { events_through, queries, query_inventory: false })
 }
 
 /// Writes only what changed: most logins change nothing.

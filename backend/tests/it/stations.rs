@@ -150,7 +150,7 @@ async fn a_session_is_briefed_and_its_hardware_noted_for_staff_only() {
             "firmware": "1.2.3", "hardware": "secret-board", "imei": null, "slots": 2,
         });
         let briefing = test.gateway().post("/internal/v1/sessions", opened.clone()).await.ok();
-        assert_eq!(briefing, json!({ "events_through": "0", "queries": [], "query_inventory": true }));
+        assert_eq!(briefing, json!({ "events_through": "0", "queries": [], "query_inventory": false }));
         let detail = test.anonymous().get("/api/v1/stations/KTM-1").await.ok();
         assert!(!detail.to_string().contains("secret-board"));
         let mut stranger = opened;
