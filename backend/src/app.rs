@@ -14,7 +14,10 @@ use crate::random::Random;
 use crate::rate::Rate;
 use crate::staff::Passwords;
 use crate::stations::presence::PresenceMap;
-use crate::{api, content, http, identity, jobs, limits, notifications, payments, points, staff, stations};
+use crate::{
+    api, content, housekeeping, http, identity, jobs, limits, notifications, payments, points, staff,
+    stations,
+};
 use axum::Router;
 use governor::Quota;
 use std::ops::Deref;
@@ -194,6 +197,7 @@ impl App {
             app.stopping.cancel();
         });
         tracker.spawn(jobs::run(self.clone(), shutdown.clone()));
+        tracker.spawn(housekeeping::run(self.clone(), shutdown.clone()));
         stations::start(self, tracker, shutdown);
         payments::start(self, tracker, shutdown);
         tracker.spawn_blocking(identity::identifier::warm_up);

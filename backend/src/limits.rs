@@ -55,6 +55,14 @@ pub const JOB_POLL: Duration = Duration::from_secs(1);
 pub const JOB_BACKOFF_MAX: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
 /// Jobs that one drain may run before it is called endless.
 pub const JOBS_DRAIN_MAX: usize = 10_000;
+/// How often rows that nobody needs are looked for.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(600);
+/// Rows of one kind that one transaction deletes.
+pub const SWEEP_ROWS: u64 = 500;
+/// How long the answer to an Idempotency-Key is remembered.
+pub const IDEMPOTENCY_KEPT: chrono::TimeDelta = chrono::TimeDelta::days(30);
+/// How long one-time codes are counted.
+pub const OTP_KEPT: chrono::TimeDelta = chrono::TimeDelta::days(2);
 /// How long finished jobs are kept for the curious.
 pub const JOB_KEPT: chrono::TimeDelta = chrono::TimeDelta::days(3);
 

@@ -4,12 +4,14 @@
 
 mod books;
 mod doors;
+mod idempotency;
 mod identity;
 mod jobs;
 mod ledger;
 mod moody_provider;
 mod payments;
 mod riders;
+mod running;
 mod staff;
 mod stations;
 mod strangers;

@@ -1,0 +1,22 @@
+//! What this crate measures beside its domains: names, kinds and help texts.
+
+use metrics::{Unit, describe_counter, describe_histogram};
+
+/// Gives every metric of the foundation its help text. Call it once, after the recorder is installed.
+pub fn describe() {
+    describe_counter!(
+        "chautari_http_requests_total",
+        "Answered requests by route (as registered), method and status."
+    );
+    describe_histogram!(
+        "chautari_http_request_duration_seconds",
+        Unit::Seconds,
+        "Time from a request's head to its answer's head, by route and method."
+    );
+    describe_histogram!("chautari_database_group_writes", "Writes that shared one commit on SQLite.");
+    describe_counter!(
+        "chautari_database_retries_total",
+        "Writes that PostgreSQL asked to repeat after a deadlock or a serialization failure."
+    );
+    describe_counter!("chautari_jobs_total", "Job runs by queue and outcome: done or failed.");
+}
