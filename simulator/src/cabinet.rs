@@ -3,12 +3,15 @@
 //! A cabinet is what a power cut cannot change. The controller that drives it may die at any
 //! moment; the banks stay where they are.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use protocol::types::{BankSerial, SlotNumber};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use crate::bank::PowerBank;
+use crate::saved::{self, SavedError};
 
 /// One slot as it physically is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -19,6 +22,8 @@ pub struct Slot {
     pub disabled: bool,
     /// The motor jams: it runs and the bank stays.
     pub jammed: bool,
+    /// The motor ran and is not in its home position.
+    pub motor_not_home: bool,
 }
 
 /// What the motor and the sensors did when a slot was opened.
@@ -43,16 +48,30 @@ pub enum InsertRefused {
     Occupied,
 }
 
-/// A station's hardware, shared by its controller and by the people around it.
+/// A station's hardware, shared by its controller and by the people around it; a clone is the same cabinet.
 #[derive(Clone, Debug)]
 pub struct Cabinet {
-    slots: Arc<Mutex<Vec<Slot>>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    inside: Mutex<Inside>,
+    file: Option<PathBuf>,
+    changed: Notify,
+}
+
+/// What a file keeps of a cabinet.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Inside {
+    slots: Vec<Slot>,
+    version: u32,
 }
 
 impl Cabinet {
     /// A cabinet with these slots.
     pub fn new(slots: Vec<Slot>) -> Self {
-        Self { slots: Arc::new(Mutex::new(slots)) }
+        Self::with_file(Inside { slots, version: 0 }, None)
     }
 
     /// `count` slots, the first of them filled with `banks`.
@@ -64,89 +83,160 @@ impl Cabinet {
         Self::new(slots)
     }
 
+    /// The cabinet as `file` remembers it; if there is no such file, one with these banks.
+    pub fn restored(
+        file: PathBuf,
+        count: u8,
+        banks: impl IntoIterator<Item = PowerBank>,
+    ) -> Result<Self, SavedError> {
+        let inside = match saved::load(&file)? {
+            Some(inside) => inside,
+            None => {
+                let fresh = Self::with_banks(count, banks).lock().clone();
+                saved::save(&file, &fresh)?;
+                fresh
+            }
+        };
+        Ok(Self::with_file(inside, Some(file)))
+    }
+
+    fn with_file(inside: Inside, file: Option<PathBuf>) -> Self {
+        Self { shared: Arc::new(Shared { inside: Mutex::new(inside), file, changed: Notify::new() }) }
+    }
+
     /// How many slots there are.
     pub fn slot_count(&self) -> u8 {
-        self.lock().len() as u8
+        self.lock().slots.len() as u8
     }
 
     /// The whole table, as it is now.
     pub fn slots(&self) -> Vec<Slot> {
-        self.lock().clone()
+        self.lock().slots.clone()
+    }
+
+    /// Reads one slot; `None` if there is no such slot.
+    pub fn read<T>(&self, slot: SlotNumber, read: impl FnOnce(&Slot) -> T) -> Option<T> {
+        self.lock().slots.get(index(slot)?).map(read)
+    }
+
+    /// Grows with every change that the sensors see.
+    pub fn version(&self) -> u32 {
+        self.lock().version
     }
 
     /// The bank in a slot.
     pub fn bank_in(&self, slot: SlotNumber) -> Option<BankSerial> {
-        self.lock().get(index(slot)?)?.bank.as_ref().map(|bank| bank.serial)
+        self.read(slot, |slot| slot.bank.as_ref().map(|bank| bank.serial)).flatten()
     }
 
     /// Where a bank is, if it is in here.
     pub fn slot_of(&self, bank: BankSerial) -> Option<SlotNumber> {
-        let at = self
-            .lock()
-            .iter()
-            .position(|slot| slot.bank.as_ref().is_some_and(|inside| inside.serial == bank))?;
-        Some(at as u8 + 1)
+        let is_it = |slot: &Slot| slot.bank.as_ref().is_some_and(|inside| inside.serial == bank);
+        self.lock().slots.iter().position(is_it).map(number)
     }
 
     /// The first slot that takes a bank.
     pub fn free_slot(&self) -> Option<SlotNumber> {
-        let at = self.lock().iter().position(|slot| slot.bank.is_none() && !slot.disabled)?;
-        Some(at as u8 + 1)
+        self.lock().slots.iter().position(|slot| slot.bank.is_none() && !slot.disabled).map(number)
     }
 
     /// Runs the motor of a slot.
     pub fn open(&self, slot: SlotNumber) -> Opened {
-        let mut slots = self.lock();
-        let Some(slot) = index(slot).and_then(|at| slots.get_mut(at)) else { return Opened::Empty };
-        if slot.jammed {
-            return Opened::Jammed;
-        }
-        slot.bank.take().map_or(Opened::Empty, Opened::Out)
+        self.change(slot, |slot| {
+            if slot.jammed {
+                slot.motor_not_home = true;
+                return Opened::Jammed;
+            }
+            slot.bank.take().map_or(Opened::Empty, Opened::Out)
+        })
+        .unwrap_or(Opened::Empty)
     }
 
     /// Pushes a bank into a slot; the lock closes by itself.
     pub fn insert(&self, slot: SlotNumber, bank: PowerBank) -> Result<(), (InsertRefused, PowerBank)> {
-        let mut slots = self.lock();
-        match index(slot).and_then(|at| slots.get_mut(at)) {
-            None => Err((InsertRefused::NoSuchSlot, bank)),
-            Some(slot) if slot.bank.is_some() => Err((InsertRefused::Occupied, bank)),
-            Some(slot) => {
-                slot.bank = Some(bank);
-                Ok(())
+        let mut bank = Some(bank);
+        let is_in = self.change(slot, |slot| {
+            let is_free = slot.bank.is_none();
+            if is_free {
+                slot.bank = bank.take();
             }
+            is_free
+        });
+        match (is_in, bank) {
+            (None, Some(bank)) => Err((InsertRefused::NoSuchSlot, bank)),
+            (Some(_), Some(bank)) => Err((InsertRefused::Occupied, bank)),
+            (_, None) => Ok(()),
         }
+    }
+
+    /// Somebody pulls the bank out of a slot without the controller.
+    pub fn force_out(&self, slot: SlotNumber) -> Option<PowerBank> {
+        self.change(slot, |slot| slot.bank.take()).flatten()
     }
 
     /// Takes a slot out of use or puts it back.
     pub fn set_disabled(&self, slot: SlotNumber, disabled: bool) {
-        let mut slots = self.lock();
-        if let Some(slot) = index(slot).and_then(|at| slots.get_mut(at)) {
-            slot.disabled = disabled;
-        }
+        self.change(slot, |slot| slot.disabled = disabled);
     }
 
-    /// Lets the motor of a slot jam or run freely.
+    /// Lets the motor of a slot jam, or run freely from its home position.
     pub fn set_jammed(&self, slot: SlotNumber, jammed: bool) {
-        let mut slots = self.lock();
-        if let Some(slot) = index(slot).and_then(|at| slots.get_mut(at)) {
+        self.change(slot, |slot| {
             slot.jammed = jammed;
-        }
+            slot.motor_not_home &= jammed;
+        });
     }
 
     /// Charges everything inside for a while.
     pub fn charge_for(&self, elapsed_ms: f64) {
-        for bank in self.lock().iter_mut().filter_map(|slot| slot.bank.as_mut()) {
+        for bank in self.lock().slots.iter_mut().filter_map(|slot| slot.bank.as_mut()) {
             bank.charge_for(elapsed_ms);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Slot>> {
-        self.slots.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    /// Waits until something inside has changed since the last call. For one controller.
+    pub async fn changed(&self) {
+        self.shared.changed.notified().await;
+    }
+
+    /// Writes the cabinet to its file. Changes of slots are written at once; this keeps the charge, too.
+    pub fn save(&self) {
+        self.written(&self.lock());
+    }
+
+    /// Changes one slot, in the file before anybody can see it.
+    fn change<T>(&self, slot: SlotNumber, change: impl FnOnce(&mut Slot) -> T) -> Option<T> {
+        let mut inside = self.lock();
+        let place = inside.slots.get_mut(index(slot)?)?;
+        let before = place.clone();
+        let answer = change(place);
+        if *place != before {
+            inside.version += 1;
+            self.written(&inside);
+            self.shared.changed.notify_one();
+        }
+        Some(answer)
+    }
+
+    fn written(&self, inside: &Inside) {
+        if let Some(file) = &self.shared.file
+            && let Err(error) = saved::save(file, inside)
+        {
+            tracing::error!(%error, "a cabinet will not be remembered");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.shared.inside.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 fn index(slot: SlotNumber) -> Option<usize> {
     usize::from(slot).checked_sub(1)
+}
+
+const fn number(index: usize) -> SlotNumber {
+    index as SlotNumber + 1
 }
 
 #[cfg(test)]

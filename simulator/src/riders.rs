@@ -1,10 +1,9 @@
 //! Riders who sign in, top up, rent, wander and return, each at a pace of their own.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::types::{BankSerial, StationId};
+use protocol::types::BankSerial;
 use rand::rngs::SmallRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
@@ -13,9 +12,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::bank::PowerBank;
-use crate::cabinet::Cabinet;
 use crate::rest::{Money, OneTimePasswords, Rest, RestError, sign_in};
+use crate::street::Street;
 
 /// A rider tops up when the wallet holds less than this, paisa.
 const WALLET_LOW_PAISA: i64 = 30_000;
@@ -29,74 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const RIDE_MS: u64 = 25_000;
 /// The mean pause of a rider between two rentals at speed 1.
 const PAUSE_MS: u64 = 12_000;
-
-/// The stations as people meet them: cabinets in the street, and banks in hands.
-#[derive(Clone, Debug, Default)]
-pub struct Street {
-    cabinets: Arc<Vec<StandingCabinet>>,
-    in_hands: Arc<Mutex<HashMap<BankSerial, PowerBank>>>,
-}
-
-/// A cabinet that a rider can walk to.
-#[derive(Clone, Debug)]
-pub struct StandingCabinet {
-    /// Its id.
-    pub station_id: StationId,
-    /// The serial number on its sticker.
-    pub serial: String,
-    /// Its hardware.
-    pub cabinet: Cabinet,
-}
-
-impl Street {
-    /// All cabinets there are.
-    pub fn new(cabinets: Vec<StandingCabinet>) -> Self {
-        Self { cabinets: Arc::new(cabinets), in_hands: Arc::default() }
-    }
-
-    /// The cabinets.
-    pub fn cabinets(&self) -> &[StandingCabinet] {
-        &self.cabinets
-    }
-
-    /// Somebody takes a bank that came out.
-    pub fn hand_out(&self, bank: PowerBank) {
-        self.hands().insert(bank.serial, bank);
-    }
-
-    /// All banks that are out.
-    pub fn banks_in_hands(&self) -> Vec<PowerBank> {
-        self.hands().values().cloned().collect()
-    }
-
-    /// Whether somebody has this bank.
-    pub fn is_in_hands(&self, bank: BankSerial) -> bool {
-        self.hands().contains_key(&bank)
-    }
-
-    /// Puts a bank that is out into the first free slot of a cabinet, drained by the ride.
-    /// `false` if the cabinet is full or nobody has the bank.
-    pub fn put_back(&self, bank: BankSerial, cabinet: &Cabinet, ride_ms: f64) -> bool {
-        let mut hands = self.hands();
-        let Some(mut held) = hands.remove(&bank) else { return false };
-        held.drain_for(ride_ms);
-        let Some(slot) = cabinet.free_slot() else {
-            hands.insert(bank, held);
-            return false;
-        };
-        match cabinet.insert(slot, held) {
-            Ok(()) => true,
-            Err((_, held)) => {
-                hands.insert(bank, held);
-                false
-            }
-        }
-    }
-
-    fn hands(&self) -> std::sync::MutexGuard<'_, HashMap<BankSerial, PowerBank>> {
-        self.in_hands.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// How the riders behave.
 #[derive(Clone, Copy, Debug)]
@@ -279,9 +209,11 @@ impl Rider {
     }
 
     async fn return_bank(&mut self, bank: BankSerial, drained_ms: f64) {
-        while self.street.is_in_hands(bank) {
+        while self.street.hands().hold(bank) {
             let standing = self.street.cabinets().choose(&mut self.random).cloned();
-            if standing.is_some_and(|standing| self.street.put_back(bank, &standing.cabinet, drained_ms)) {
+            if standing
+                .is_some_and(|standing| self.street.hands().put_back(bank, &standing.cabinet, drained_ms))
+            {
                 return;
             }
             // A full station: walk to another one.
