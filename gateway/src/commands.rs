@@ -102,6 +102,10 @@ impl CommandTable {
         table.forget.push(Reverse((forget_ms, id)));
         table.commands.insert(id, command.clone());
         if let Some(reason) = refusal {
+            if reason == UnsentReason::ClockSkew {
+                let skew_ms = command.offer.now_ms.abs_diff(wall_ms);
+                tracing::error!(skew_ms, "the clocks of backend and gateway differ: no command is sent");
+            }
             self.unsent(&command, reason);
             return Ok(self.answer(&command));
         }

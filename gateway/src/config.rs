@@ -1,5 +1,8 @@
 //! The `[gateway]` section of the configuration.
 
+use protocol::limits::{
+    KEEPALIVE_MAX_S, KEEPALIVE_MIN_S, PAYLOAD_HARD_MAX_BYTES, PAYLOAD_UNAUTHENTICATED_MAX_BYTES,
+};
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -64,6 +67,56 @@ impl Default for Settings {
     }
 }
 
+/// A setting that cannot work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("gateway.{key} {rule}")]
+pub struct SettingError {
+    /// Which.
+    pub key: &'static str,
+    /// What it must be.
+    pub rule: &'static str,
+}
+
+impl Settings {
+    /// Finds the first setting that cannot work.
+    ///
+    /// # Errors
+    /// It names the setting and its rule.
+    pub fn check(&self) -> Result<(), SettingError> {
+        let rules = [
+            (self.workers > 0, "workers", "must be at least 1"),
+            (self.connections_max > 0, "connections_max", "must be at least 1"),
+            (self.handshakes_max > 0, "handshakes_max", "must be at least 1"),
+            (
+                (KEEPALIVE_MIN_S..=KEEPALIVE_MAX_S).contains(&self.keepalive_s),
+                "keepalive_s",
+                "must be within 30 and 900",
+            ),
+            (
+                (PAYLOAD_UNAUTHENTICATED_MAX_BYTES..=PAYLOAD_HARD_MAX_BYTES).contains(&self.frame_bytes_max),
+                "frame_bytes_max",
+                "must be within 512 and 16384",
+            ),
+            (self.frames_per_s_max > 0, "frames_per_s_max", "must be at least 1"),
+            (self.uplink_items_max > 0, "uplink_items_max", "must be at least 1"),
+            (self.admission.logins_per_s > 0, "admission.logins_per_s", "must be at least 1"),
+            (self.admission.block_logins_per_s > 0, "admission.block_logins_per_s", "must be at least 1"),
+            (self.admission.burst > 0, "admission.burst", "must be at least 1"),
+            (self.admission.block_burst > 0, "admission.block_burst", "must be at least 1"),
+            (
+                self.admission.reconnect_min_ms <= self.admission.reconnect_max_ms,
+                "admission.reconnect_max_ms",
+                "must not be below reconnect_min_ms",
+            ),
+            (u32::try_from(self.drain.deadline_ms).is_ok(), "drain.deadline_ms", "must be below 50 days"),
+        ];
+        match rules.into_iter().find(|(holds, ..)| !holds) {
+            Some((_, key, rule)) => Err(SettingError { key, rule }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Token buckets of logins. A refused station is told when to come back.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -119,5 +172,26 @@ pub struct DrainSettings {
 impl Default for DrainSettings {
     fn default() -> Self {
         Self { sessions_per_s: 1_000, deadline_ms: 25_000, flush_ms: 10_000 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_work_and_impossible_settings_are_named() {
+        assert_eq!(Settings::default().check(), Ok(()));
+        let silent = Settings { keepalive_s: 5, ..Settings::default() };
+        let error = silent.check().unwrap_err();
+        assert_eq!(error.to_string(), "gateway.keepalive_s must be within 30 and 900");
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        let settings: Settings =
+            serde_json::from_str(r#"{ "workers": 3, "drain": { "flush_ms": 1 } }"#).unwrap();
+        assert_eq!((settings.workers, settings.drain.flush_ms, settings.keepalive_s), (3, 1, 60));
+        assert!(serde_json::from_str::<Settings>(r#"{ "worker": 3 }"#).is_err());
     }
 }

@@ -3,7 +3,7 @@
 use crate::admission::Admission;
 use crate::backend::{BackendClient, ClientError};
 use crate::commands::CommandTable;
-use crate::config::Settings;
+use crate::config::{SettingError, Settings};
 use crate::control::{self, ControlState, InternalKeys};
 use crate::drain::{self, DrainReport};
 use crate::keyring::KeyRing;
@@ -17,6 +17,7 @@ use crate::service::Service;
 use crate::telemetry::{EventCopies, TelemetryLane};
 use crate::uplink::{Announcements, Uplink};
 use crate::worker::Worker;
+use axum::serve::ListenerExt;
 use protocol::clock::Clock;
 use protocol::control::InstanceId;
 use std::io;
@@ -67,6 +68,12 @@ pub enum StartError {
     /// No client for the backend.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// A setting that cannot work.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// The control server speaks plain HTTP, so its keys must not leave the machine.
+    #[error("the control address {0} is not a loopback address")]
+    ControlNotLoopback(SocketAddr),
 }
 
 /// What `/readyz` wants to know.
@@ -100,11 +107,16 @@ impl Gateway {
     /// gateway drains and stops; await [`Self::join`] for it.
     ///
     /// # Errors
-    /// No thread, no runtime, or a key that no header can carry.
+    /// A setting that cannot work, a control port that others could reach, no thread, or a key
+    /// that no header can carry.
     pub async fn start(parts: Parts, shutdown: CancellationToken) -> Result<Self, StartError> {
         let Parts { settings, listeners, keys, internal_keys, instance_id, seed, store, clock } = parts;
         let station_addr = listeners.stations.local_addr()?;
         let control_addr = listeners.control.local_addr()?;
+        settings.check()?;
+        if !control_addr.ip().is_loopback() {
+            return Err(StartError::ControlNotLoopback(control_addr));
+        }
         let backend = BackendClient::new(&settings.backend_url, &internal_keys)?;
         let presence = Arc::new(PresenceHub::new());
         let registry = Arc::new(Registry::new(presence.clone()));
@@ -148,7 +160,12 @@ impl Gateway {
             drain: drain.clone(),
             shutdown: stop.clone(),
         };
-        let server = axum::serve(listeners.control, control::router(state, internal_keys))
+        let control_listener = listeners.control.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a control connection keeps its delay");
+            }
+        });
+        let server = axum::serve(control_listener, control::router(state, internal_keys))
             .with_graceful_shutdown(stop.clone().cancelled_owned());
         tasks.spawn(async move {
             if let Err(error) = server.await {

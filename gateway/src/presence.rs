@@ -150,3 +150,43 @@ impl Follower {
         text.into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::StreamExt;
+    use protocol::clock::ManualClock;
+
+    fn station(number: u8) -> Arc<SessionHandle> {
+        Arc::new(SessionHandle::new(StationId([number; 16]), Epoch(1), 0))
+    }
+
+    async fn next_lines(
+        stream: &mut (impl Stream<Item = Result<Bytes, Infallible>> + Unpin),
+    ) -> Vec<PresenceLine> {
+        let chunk = stream.next().await.unwrap().unwrap();
+        chunk.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_follower_that_lags_too_far_gets_a_new_snapshot() {
+        let hub = Arc::new(PresenceHub::new());
+        let registry = Arc::new(Registry::new(hub.clone()));
+        registry.accept(&station(1), 0).unwrap();
+        let clock = Arc::new(ManualClock::at(5));
+        let stop = CancellationToken::new();
+        let mut stream = Box::pin(follow(InstanceId::nil(), registry.clone(), &hub, clock, stop.clone()));
+        let hello = PresenceLine::Hello { instance_id: InstanceId::nil(), now_ms: 5 };
+        assert_eq!(next_lines(&mut stream).await, std::slice::from_ref(&hello));
+        assert_eq!(next_lines(&mut stream).await, [PresenceLine::Station(station(1).presence())]);
+        assert_eq!(next_lines(&mut stream).await, [PresenceLine::SnapshotEnd]);
+        for _ in 0..=limits::PRESENCE_LAG_MAX {
+            hub.station(station(1).presence());
+        }
+        assert_eq!(next_lines(&mut stream).await, [hello]);
+        assert_eq!(next_lines(&mut stream).await, [PresenceLine::Station(station(1).presence())]);
+        assert_eq!(next_lines(&mut stream).await, [PresenceLine::SnapshotEnd]);
+        stop.cancel();
+        assert!(stream.next().await.is_none());
+    }
+}

@@ -291,3 +291,59 @@ impl EventCopies {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::control::TimeQuality;
+    use protocol::message::{RecordWriter, SlotReading, StationReading};
+    use protocol::time::Anchor;
+    use protocol::types::{BankSerial, SlotState};
+
+    const ARRIVAL_MS: u64 = 1_800_000_000_000;
+
+    #[test]
+    fn a_batch_is_mapped_sample_by_sample() {
+        let (mut buffer, mut previous) = ([0; 256], [SlotReading::default(); 2]);
+        let mut records = RecordWriter::new(&mut buffer, &mut previous).unwrap();
+        let bank = BankSerial([7; 8]);
+        let full = SlotReading {
+            bank: Some(bank),
+            state: SlotState(3),
+            level_percent: 80,
+            ..SlotReading::default()
+        };
+        let silent = StationReading::default();
+        let speaking = StationReading { signal_dbm: -71, supply_mv: 12_000, board_temperature_c: 0 };
+        records.push(1_000, &silent, &[full, SlotReading::default()]).unwrap();
+        records.push(4_000, &speaking, &[SlotReading { level_percent: 81, ..full }, full]).unwrap();
+        let anchor = Anchor { wall_ms: ARRIVAL_MS - 60_000, uptime_ms: 1_000, error_ms: 10 };
+        let telemetry = records.finish(9, 100, Some(anchor)).unwrap();
+        let batch = sample_batch(StationId([1; 16]), &telemetry, ARRIVAL_MS);
+        assert_eq!((batch.boot_no, batch.first_sample_no, batch.last_sample_no()), (9, 100, 101));
+        let [first, second] = &batch.samples[..] else { panic!("two samples") };
+        assert_eq!((first.at_ms, first.time_quality), (ARRIVAL_MS - 60_000, TimeQuality::Anchored));
+        assert_eq!((second.at_ms, second.received_at_ms), (ARRIVAL_MS - 57_000, ARRIVAL_MS));
+        assert_eq!(first.readings, StationReadings::default());
+        let readings =
+            StationReadings { signal_dbm: Some(-71), temperature_c: Some(0), supply_mv: Some(12_000) };
+        assert_eq!(second.readings, readings);
+        assert_eq!((first.slots[0].slot, first.slots[0].bank, first.slots[1].bank), (1, Some(bank), None));
+        assert_eq!((second.slots[0].level_percent, second.slots[1].slot), (81, 2));
+    }
+
+    #[test]
+    fn a_full_lane_gives_the_batch_back() {
+        let lane = TelemetryLane::new(1, 1);
+        let session = Arc::new(SessionHandle::new(StationId([1; 16]), protocol::types::Epoch(1), 0));
+        let batch = |first_sample_no| SampleBatch {
+            station_id: session.station_id,
+            boot_no: 1,
+            first_sample_no,
+            samples: Vec::new(),
+        };
+        assert!(lane.push(&session, batch(0)).is_ok(), "an empty lane takes any batch");
+        assert_eq!(lane.push(&session, batch(1)), Err(batch(1)));
+        assert_eq!(lane.waiting(), 1);
+    }
+}

@@ -302,3 +302,85 @@ impl Announcements {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::presence::PresenceHub;
+    use protocol::control::{Inventory, SlotReport, TimeQuality};
+    use protocol::types::Epoch;
+
+    fn event(station: u8, epoch: u64, event_no: u64, slots: u8) -> StationEvent {
+        let slots = (1..=slots).map(|slot| SlotReport {
+            slot,
+            bank: Some(protocol::types::BankSerial([0xFF; 8])),
+            state: u16::MAX,
+            level_percent: u8::MAX,
+            voltage_mv: u16::MAX,
+            current_ma: i16::MIN,
+            temperature_c: i8::MIN,
+            health_percent: u8::MAX,
+        });
+        let body = EventBody::Inventory(Inventory {
+            version: u32::MAX,
+            as_of_event_no: EventNo::MAX,
+            last_cmd_id: Some(protocol::types::CommandId([0xFF; 16])),
+            slots: slots.collect(),
+        });
+        StationEvent {
+            station_id: StationId([station; 16]),
+            epoch: Epoch(epoch),
+            event_no: EventNo(event_no),
+            happened_at_ms: u64::MAX,
+            time_quality: TimeQuality::Anchored,
+            received_at_ms: u64::MAX,
+            body,
+        }
+    }
+
+    #[test]
+    fn only_the_session_that_carried_an_event_hears_of_it() {
+        let registry = Registry::new(Arc::new(PresenceHub::new()));
+        let sessions =
+            [1, 2].map(|station| Arc::new(SessionHandle::new(StationId([station; 16]), Epoch(7), 0)));
+        for session in &sessions {
+            registry.accept(session, 0).unwrap();
+        }
+        let items = [event(1, 6, 9, 0), event(1, 7, 3, 0), event(1, 7, 4, 0), event(2, 6, 5, 0)];
+        acknowledge(&items.map(UplinkItem::Event), &registry);
+        assert_eq!(sessions[0].take(true).unwrap().events_through, Some(EventNo(4)));
+        assert!(sessions[1].take(true).is_none(), "its event came by an older session");
+    }
+
+    #[test]
+    fn batches_are_bounded_in_items_and_in_bytes() {
+        let uplink = Uplink::new(1_000);
+        for event_no in 1..=300 {
+            uplink.push_event(event(1, 1, event_no, 0)).unwrap();
+        }
+        assert_eq!(uplink.take_batch().len(), UPLINK_ITEMS_MAX);
+        assert_eq!(uplink.take_batch().len(), 300 - UPLINK_ITEMS_MAX);
+        for event_no in 1..=UPLINK_ITEMS_MAX as u64 {
+            uplink.push_event(event(1, 1, event_no, 80)).unwrap();
+        }
+        let items = uplink.take_batch();
+        assert!((1..UPLINK_ITEMS_MAX).contains(&items.len()));
+        let text = serde_json::to_vec(&items).unwrap();
+        assert!(text.len() <= limits::UPLINK_BATCH_BYTES_MAX, "{} bytes", text.len());
+    }
+
+    #[test]
+    fn a_full_queue_gives_events_back_and_drops_reports() {
+        let uplink = Uplink::new(1);
+        uplink.push_event(event(1, 1, 1, 0)).unwrap();
+        assert!(uplink.push_event(event(1, 1, 2, 0)).is_err());
+        uplink.push_report(CommandReport {
+            station_id: StationId([1; 16]),
+            epoch: Epoch(1),
+            cmd_id: protocol::types::CommandId([1; 16]),
+            received_at_ms: 0,
+            report: protocol::control::ReportedState::Started,
+        });
+        assert_eq!(uplink.waiting(), 1);
+    }
+}
