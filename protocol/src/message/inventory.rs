@@ -38,7 +38,7 @@ pub struct Inventory<'a> {
 ///
 /// Readings are what the hardware says: a percentage above 100 means "not known", and no value is refused,
 /// because a broken sensor must not silence a station.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct SlotReading {
     /// The bank that is read in the slot.
     pub bank: Option<BankSerial>,

@@ -1,6 +1,7 @@
 //! Both ends of a session.
 
 mod commands;
+mod exhaustive;
 mod hostile;
 mod lanes;
 mod login;

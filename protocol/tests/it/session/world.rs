@@ -11,7 +11,7 @@ pub(super) const STATION_ID: StationId = StationId([7; 16]);
 pub(super) const START_WALL_MS: u64 = 1_790_000_000_000;
 
 /// Three slots with a bank each.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Slots {
     pub(super) readings: Vec<SlotReading>,
     pub(super) version: u32,
