@@ -12,6 +12,10 @@ pub const RENTAL_STARTED: &str = "rental-started";
 pub const RENTAL_COMPLETED: &str = "rental-completed";
 /// A rental did not happen: `rental_code, reason`.
 pub const RENTAL_CANCELLED: &str = "rental-cancelled";
+/// A rental's time is over: `rental_code, due_at`.
+pub const RENTAL_OVERDUE: &str = "rental-overdue";
+/// Nobody knows whether a rental began: `rental_code`.
+pub const RENTAL_IN_DOUBT: &str = "rental-in-doubt";
 /// A top-up arrived: `amount, payment_method`.
 pub const PAYMENT_RECEIVED: &str = "payment-received";
 /// Points were given: `points, reason`.

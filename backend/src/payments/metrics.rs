@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::limits::{LEDGER_WATCH_PAUSE, LEDGER_WATCH_SETTLE};
 use crate::payments::audit;
 
-/// Tells the recorder what each metric means; call it once it is installed.
-pub fn describe() {
+/// Tells the recorder what each metric means.
+pub(crate) fn describe() {
     metrics::describe_gauge!(
         "chautari_ledger_imbalance_paisa",
         "Sum of the ledger's postings since a day before the start; anything but 0 is a broken ledger"

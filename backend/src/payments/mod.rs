@@ -79,6 +79,7 @@ crate::refusals! {
 
 /// Starts what this domain does beside requests.
 pub(crate) fn start(app: &App, tracker: &TaskTracker, shutdown: &CancellationToken) {
+    metrics::describe();
     tracker.spawn(metrics::watch_ledger(app.clone(), shutdown.clone()));
 }
 
