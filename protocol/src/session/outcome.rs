@@ -16,6 +16,8 @@ pub enum Settlement {
     AsJournaled,
     /// Nobody knows yet: the hold stays until inventory, a return or staff decide.
     InDoubt,
+    /// Staff decide, with all that is known before them.
+    ByStaff,
     /// No new settlement: the row repeats what is settled already.
     Unchanged,
 }
@@ -119,7 +121,7 @@ rows! {
     /// In doubt, then that very bank comes back: the return is the evidence.
     BankReturned = "O37", Rented;
     /// In doubt for 24 hours: staff decide.
-    StaffDecides = "O38", AsJournaled;
+    StaffDecides = "O38", ByStaff;
     /// A verdict arrives that is higher than the one applied: late evidence.
     LateEvidence = "O39", AsJournaled;
 }
