@@ -21,6 +21,8 @@ pub(crate) const READER_IDLE_MS: u64 = 60_000;
 
 /// SQLite's page size, which is also its default.
 pub(crate) const PAGE_BYTES: u64 = 4_096;
+/// Page cache of a writing connection: the index of a busy tail fits.
+pub(crate) const WRITER_CACHE_KIB: u32 = 16_384;
 /// Pages in the write-ahead log before they are copied into the file: 16 MiB, so that the copying
 /// happens seldom and a page that changes often is copied once.
 pub(crate) const CHECKPOINT_PAGES: u32 = 4_096;

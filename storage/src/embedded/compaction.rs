@@ -217,8 +217,8 @@ async fn insert_block(
     let slots = run.iter().flat_map(|stored| &stored.sample.slots);
     let banks: BTreeSet<BankSerial> = slots.filter_map(|slot| slot.bank).collect();
     let banks: Vec<String> = banks.iter().map(BankSerial::to_string).collect();
-    // One statement for all banks: a block mentions as many as the station has slots.
-    sqlx::query("INSERT INTO bank_blocks SELECT unhex(value), ?, ? FROM json_each(?)")
+    // One statement for all banks; as it cannot abort, it needs no journal of its own.
+    sqlx::query("INSERT OR IGNORE INTO bank_blocks SELECT unhex(value), ?, ? FROM json_each(?)")
         .bind(max_at_ms)
         .bind(block_id)
         .bind(serde_json::to_string(&banks).map_err(|error| sqlx::Error::Encode(Box::new(error)))?)

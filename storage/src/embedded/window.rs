@@ -154,7 +154,8 @@ impl Window {
 pub(super) async fn connect(path: &Path, settings: &Settings) -> Result<SqliteConnection, sqlx::Error> {
     let mut options = options(path, settings)
         .create_if_missing(true)
-        .pragma("wal_autocheckpoint", limits::CHECKPOINT_PAGES.to_string());
+        .pragma("wal_autocheckpoint", limits::CHECKPOINT_PAGES.to_string())
+        .pragma("cache_size", format!("-{}", limits::WRITER_CACHE_KIB));
     if let Some(bytes) = settings.file_bytes_max {
         options = options.pragma("max_page_count", (bytes / limits::PAGE_BYTES).max(1).to_string());
     }
@@ -166,6 +167,7 @@ fn options(path: &Path, settings: &Settings) -> SqliteConnectOptions {
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
+        .pragma("temp_store", "MEMORY")
         .busy_timeout(Duration::from_millis(settings.write_timeout_ms))
         .disable_statement_logging()
 }

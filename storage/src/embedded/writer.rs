@@ -48,7 +48,8 @@ pub(super) struct EncodedBatch {
     pub(super) last_sample_no: u32,
     pub(super) min_at_ms: u64,
     pub(super) max_at_ms: u64,
-    pub(super) body: Vec<u8>,
+    body: Vec<u8>,
+    crc32c: i64,
     newest: Option<StoredSample>,
 }
 
@@ -63,6 +64,7 @@ impl EncodedBatch {
         let body = layout::pack(batch.samples.iter());
         let newest = stations::newest(batch.stored());
         Some(body.map(|body| Self {
+            crc32c: layout::checksum(&body),
             station_id,
             boot_no,
             first_sample_no,
@@ -507,11 +509,14 @@ async fn insert_tail(
     size: usize,
     batches: impl Iterator<Item = EncodedBatch>,
 ) -> Result<(), sqlx::Error> {
+    // OR IGNORE: a row may be there if a commit that was reported as failed has happened. And a
+    // statement of many rows that cannot abort needs no journal of its own, which would cost more
+    // than the rows.
     let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?)";
     let rows = vec![row; size].join(", ");
     let statement = format!(
-        "INSERT INTO tail (station_id, boot_no, first_sample_no, last_sample_no, min_at_ms, max_at_ms,
-                           layout, crc32c, body) VALUES {rows} ON CONFLICT DO NOTHING"
+        "INSERT OR IGNORE INTO tail (station_id, boot_no, first_sample_no, last_sample_no, min_at_ms, max_at_ms,
+                           layout, crc32c, body) VALUES {rows}"
     );
     let mut query = sqlx::query::<sqlx::Sqlite>(AssertSqlSafe(statement));
     for batch in batches {
@@ -523,7 +528,7 @@ async fn insert_tail(
             .bind(batch.min_at_ms as i64)
             .bind(batch.max_at_ms as i64)
             .bind(layout::LAYOUT)
-            .bind(layout::checksum(&batch.body))
+            .bind(batch.crc32c)
             .bind(batch.body);
     }
     query.execute(connection).await.map(|_| ())
