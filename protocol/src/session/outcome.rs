@@ -116,8 +116,8 @@ rows! {
     StationAway = "O34", InDoubt;
     /// In doubt, then an INVENTORY after the command shows the bank in that very slot.
     InventoryShowsBank = "O35", Void;
-    /// In doubt, then an INVENTORY after the command shows the slot without the bank.
-    InventoryShowsGone = "O36", InDoubt;
+    /// In doubt, then an INVENTORY after the command shows the slot empty: the bank left by the command.
+    InventoryShowsGone = "O36", Rented;
     /// In doubt, then that very bank comes back: the return is the evidence.
     BankReturned = "O37", Rented;
     /// In doubt for 24 hours: staff decide.
