@@ -1,5 +1,9 @@
 //! Commands that the backend offered to this process: what became of each, and never twice.
 
+mod tracked;
+
+pub use tracked::Tracked;
+
 use crate::crash;
 use crate::limits;
 use crate::metrics::CommandMetrics;
@@ -12,10 +16,10 @@ use protocol::control::{
 use protocol::types::{CommandId, StationId};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tracked::Phase;
 
 /// The commands of this instance, in memory only.
 ///
@@ -324,98 +328,6 @@ fn possible(offer: &CommandOffer, wall_ms: u64) -> Result<(), OfferRefusal> {
         return Err(OfferRefusal::Impossible("expires_at_ms is too far away"));
     }
     Ok(())
-}
-
-/// One command and what became of it.
-pub struct Tracked {
-    /// Its id.
-    pub id: CommandId,
-    /// What was offered first.
-    pub offer: CommandOffer,
-    phase: AtomicU8,
-    sent_at_ms: AtomicU64,
-    ended_at_ms: AtomicU64,
-    changed: Notify,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Queued,
-    Sent,
-    Received,
-    Answered,
-    Unsent(UnsentReason),
-}
-
-impl Phase {
-    const fn code(self) -> u8 {
-        match self {
-            Self::Queued => 0,
-            Self::Sent => 1,
-            Self::Received => 2,
-            Self::Answered => 3,
-            Self::Unsent(UnsentReason::NoSession) => 4,
-            Self::Unsent(UnsentReason::ClockSkew) => 5,
-            Self::Unsent(UnsentReason::Expired) => 6,
-            Self::Unsent(UnsentReason::Withdrawn) => 7,
-            Self::Unsent(UnsentReason::Busy) => 8,
-            Self::Unsent(UnsentReason::Draining) => 9,
-        }
-    }
-
-    const fn from_code(code: u8) -> Self {
-        match code {
-            0 => Self::Queued,
-            1 => Self::Sent,
-            2 => Self::Received,
-            3 => Self::Answered,
-            4 => Self::Unsent(UnsentReason::NoSession),
-            5 => Self::Unsent(UnsentReason::ClockSkew),
-            6 => Self::Unsent(UnsentReason::Expired),
-            7 => Self::Unsent(UnsentReason::Withdrawn),
-            8 => Self::Unsent(UnsentReason::Busy),
-            _ => Self::Unsent(UnsentReason::Draining),
-        }
-    }
-}
-
-impl Tracked {
-    fn new(id: CommandId, offer: CommandOffer, now_ms: u64) -> Self {
-        Self {
-            id,
-            offer,
-            phase: AtomicU8::new(Phase::Queued.code()),
-            sent_at_ms: AtomicU64::new(now_ms),
-            ended_at_ms: AtomicU64::new(now_ms),
-            changed: Notify::new(),
-        }
-    }
-
-    fn phase(&self) -> Phase {
-        Phase::from_code(self.phase.load(Ordering::Acquire))
-    }
-
-    fn advance(&self, from: Phase, to: Phase) -> bool {
-        let moved =
-            self.phase.compare_exchange(from.code(), to.code(), Ordering::AcqRel, Ordering::Acquire).is_ok();
-        if moved {
-            self.changed.notify_waiters();
-        }
-        moved
-    }
-
-    fn is_ended(&self) -> bool {
-        matches!(self.phase(), Phase::Answered | Phase::Unsent(_))
-    }
-
-    fn is_open(&self, wall_ms: u64) -> bool {
-        !self.is_ended() && self.offer.expires_at_ms + limits::COMMAND_OPEN_GRACE_MS > wall_ms
-    }
-
-    /// The same body; the backend's clock at the time of sending is not part of it.
-    fn is_offer(&self, other: &CommandOffer) -> bool {
-        self.offer == CommandOffer { now_ms: self.offer.now_ms, ..other.clone() }
-    }
 }
 
 #[cfg(test)]

@@ -4,24 +4,23 @@
 //! worker's buffer, parses it in place, lets the session react, and writes everything with one
 //! call. Only a half frame and bytes that the socket did not take are kept between turns.
 
-use crate::admission::Refusal;
+mod received;
+
 use crate::codec::FrameCodec;
 use crate::crash;
 use crate::lanes::Parked;
 use crate::limits;
-use crate::registry::{Inbox, Leave, NotAccepted, SessionHandle};
+use crate::registry::{Inbox, Leave, SessionHandle};
 use crate::service::{ConnectionPermits, Service};
-use crate::telemetry::sample_batch;
 use crate::worker::{Scratch, with_scratch};
-use protocol::control::{CommandReport, EventBody, ReportedState, SessionOpened, StationEvent};
+use protocol::control::SessionOpened;
 use protocol::crypto::Nonce;
 use protocol::frame::Decoded;
-use protocol::limits::{LANE_WINDOW_BYTES, LANE_WINDOW_FRAMES};
-use protocol::message::{Command, GoawayReason, Hello, JournalState, Message, Reconnect, Telemetry, Window};
+use protocol::message::{Command, GoawayReason};
 use protocol::session::CloseReason;
-use protocol::session::gateway::{GatewaySession, Output, Received, Terms};
+use protocol::session::gateway::{GatewaySession, Output};
 use protocol::time::Now;
-use protocol::types::{CommandId, EventNo};
+use protocol::types::CommandId;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -299,145 +298,6 @@ impl Connection {
         self.frames_in_window = self.frames_in_window.saturating_add(1);
         let frames_max = u64::from(self.service.settings.frames_per_s_max) * limits::RATE_WINDOW_MS / 1_000;
         u64::from(self.frames_in_window) > frames_max
-    }
-
-    fn handle_received(&mut self, received: Received<'_>, now: Now) {
-        match received {
-            Received::Hello(hello) => self.handle_hello(&hello),
-            Received::Proven { .. } => self.handle_proven(now),
-            Received::Telemetry(telemetry) => self.handle_telemetry(&telemetry, now),
-            Received::Event(event_no, message) => self.handle_event(event_no, &message, now),
-            Received::CommandReceipt(receipt) => {
-                self.service.commands.received(&receipt.cmd_id);
-                self.report(receipt.cmd_id, ReportedState::from(&receipt), now);
-            }
-            Received::CommandState(state) => {
-                if matches!(state.state, JournalState::Verdict(_)) {
-                    self.service.commands.answered(&state.cmd_id);
-                }
-                self.report(state.cmd_id, ReportedState::from(&state), now);
-                self.leave_if_finished(now);
-            }
-            Received::Goaway(goaway) => {
-                tracing::debug!(station_id = %self.session.station_id(), reason = goaway.reason.label(), "goaway");
-            }
-            Received::Complaint(error) => {
-                tracing::info!(station_id = %self.session.station_id(), code = error.code.label(), "complaint");
-            }
-        }
-    }
-
-    fn handle_hello(&mut self, hello: &Hello<'_>) {
-        match self.service.admission.judge_hello(hello, self.peer) {
-            Ok(key) => self.session.challenge(&key),
-            Err(refusal) => return self.refuse(refusal),
-        }
-        self.hello = Some(Box::new(SessionOpened {
-            instance_id: self.service.instance_id,
-            station_id: hello.station_id,
-            epoch: self.session.epoch(),
-            firmware: hello.firmware.to_owned(),
-            hardware: hello.hardware.to_owned(),
-            imei: (!hello.imei.is_empty()).then(|| hello.imei.to_owned()),
-            slots: hello.slots,
-        }));
-    }
-
-    fn handle_proven(&mut self, now: Now) {
-        let Some(hello) = self.hello.take() else { return };
-        let imei = hello.imei.as_deref().unwrap_or_default();
-        if let Err(refusal) = self.service.admission.judge_proven(&hello.station_id, hello.epoch, imei) {
-            return self.refuse(refusal);
-        }
-        let handle = Arc::new(SessionHandle::new(hello.station_id, hello.epoch, now.wall_ms));
-        match self.service.registry.accept(&handle, now.monotonic_ms) {
-            Err(why) => {
-                if let NotAccepted::Quarantined { is_new: true, .. } = why {
-                    self.service.metrics.identity_conflicts.increment(1);
-                    tracing::error!(station_id = %hello.station_id, "two devices use one identity; both are quarantined");
-                }
-                return self.refuse(self.service.admission.not_accepted(why));
-            }
-            Ok(Some(replaced)) => {
-                self.service.metrics.takeovers.increment(1);
-                replaced.leave(Leave::TakenOver);
-            }
-            Ok(None) => {}
-        }
-        self.session.welcome(self.terms());
-        self.permits.logged_in();
-        self.service.metrics.logins.increment(1);
-        tracing::debug!(station_id = %hello.station_id, epoch = %hello.epoch, peer = %self.peer, "session opened");
-        self.service.announcements.push(handle.clone(), *hello);
-        self.handle = Some(handle);
-        self.parked = None;
-    }
-
-    fn refuse(&mut self, refusal: Refusal) {
-        self.hello = None;
-        self.service.metrics.refused(refusal.reason);
-        self.session.refuse(refusal.reason, refusal.retry_after_ms);
-    }
-
-    fn terms(&self) -> Terms {
-        let settings = &self.service.settings;
-        let window = Window { frames: LANE_WINDOW_FRAMES, bytes: LANE_WINDOW_BYTES };
-        Terms {
-            keepalive_s: settings.keepalive_s,
-            payload_max_bytes: settings.frame_bytes_max,
-            ack_delay_ms: settings.ack_delay_ms,
-            event_window: window,
-            sample_window: window,
-            reconnect: Reconnect {
-                min_ms: settings.admission.reconnect_min_ms,
-                max_ms: settings.admission.reconnect_max_ms,
-                spread_ms: settings.admission.reconnect_spread_ms,
-            },
-        }
-    }
-
-    fn handle_telemetry(&mut self, telemetry: &Telemetry<'_>, now: Now) {
-        let Some(handle) = &self.handle else { return };
-        let batch = sample_batch(handle.station_id, telemetry, now.wall_ms);
-        Parked::send_batch(&mut self.parked, &self.service, handle, batch);
-    }
-
-    fn handle_event(&mut self, event_no: EventNo, message: &Message<'_>, now: Now) {
-        let Some(handle) = &self.handle else { return };
-        let (stamp, body) = match message {
-            Message::Event(event) => (&event.stamp, EventBody::from(event)),
-            Message::Alarm(alarm) => (&alarm.stamp, EventBody::from(alarm)),
-            Message::Inventory(inventory) => (&inventory.stamp, EventBody::from(inventory)),
-            Message::CmdResult(result) => {
-                self.service.commands.answered(&result.cmd_id);
-                (&result.stamp, EventBody::from(result))
-            }
-            // The session calls nothing else an event.
-            _ => return,
-        };
-        let (happened_at_ms, time_quality) = stamp.happened_at(now.wall_ms);
-        let event = StationEvent {
-            station_id: handle.station_id,
-            epoch: handle.epoch,
-            event_no,
-            happened_at_ms,
-            time_quality,
-            received_at_ms: now.wall_ms,
-            body,
-        };
-        Parked::send_event(&mut self.parked, &self.service, event);
-        self.leave_if_finished(now);
-    }
-
-    fn report(&self, cmd_id: CommandId, report: ReportedState, now: Now) {
-        let Some(handle) = &self.handle else { return };
-        self.service.uplink.push_report(CommandReport {
-            station_id: handle.station_id,
-            epoch: handle.epoch,
-            cmd_id,
-            received_at_ms: now.wall_ms,
-            report,
-        });
     }
 
     // Time

@@ -5,6 +5,7 @@ use protocol::control::{
     CommandOffer, DeliveryState, EventBody, ReportedState, UnsentReason, Verdict, WithdrawAnswer,
     WithdrawOutcome,
 };
+use protocol::message::{Message, Time};
 use protocol::types::CommandId;
 use reqwest::{Method, StatusCode};
 
@@ -68,6 +69,35 @@ async fn expired_and_skewed_offers_are_proven_unsent() {
     let skewed = CommandOffer { now_ms: offer.now_ms + 60_000, ..offer };
     assert_eq!(world.offer(next_command_id(), &skewed).await.unsent_reason, Some(UnsentReason::ClockSkew));
     station.expect_silence(200).await;
+}
+
+#[tokio::test]
+async fn a_command_for_a_station_that_does_not_read_expires_in_the_queue() {
+    let world = World::with(|settings| {
+        settings.write_backlog_bytes_max = usize::MAX;
+        settings.frames_per_s_max = u32::MAX;
+    })
+    .await;
+    let (identity, mut station) = world.session().await;
+    // Answers that nobody reads fill the socket, however much the kernel takes in the end.
+    let id = loop {
+        let mut questions = Vec::new();
+        for _ in 0..40_000 {
+            questions.extend(station.encode(Message::Time(Time { uptime_ms: 1, wall_ms: None })));
+        }
+        station.write(&questions).await;
+        let id = next_command_id();
+        let offer = world.eject(identity.station_id);
+        let answer = world.offer(id, &CommandOffer { expires_at_ms: offer.now_ms + 300, ..offer }).await;
+        assert_ne!(answer.unsent_reason, Some(UnsentReason::Busy), "the socket never filled");
+        let answer = world.ask(id, 1_000).await;
+        if answer.state == DeliveryState::Unsent {
+            assert_eq!(answer.unsent_reason, Some(UnsentReason::Expired));
+            break id;
+        }
+        assert_eq!(answer.state, DeliveryState::Sent, "written, and on its way to the socket");
+    };
+    assert_eq!(withdraw(&world, id).await.outcome, WithdrawOutcome::Withdrawn);
 }
 
 #[tokio::test]
