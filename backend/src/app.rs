@@ -15,8 +15,8 @@ use crate::rate::Rate;
 use crate::staff::Passwords;
 use crate::stations::presence::PresenceMap;
 use crate::{
-    api, content, housekeeping, http, identity, jobs, limits, notifications, payments, points, staff,
-    stations,
+    api, content, housekeeping, http, identity, jobs, limits, notifications, payments, points, rentals,
+    staff, stations,
 };
 use axum::Router;
 use governor::Quota;
@@ -36,6 +36,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(stations::routes())
         .merge(points::routes())
         .merge(payments::routes())
+        .merge(rentals::routes())
         .merge(notifications::routes())
         .merge(content::routes())
         .merge(staff::routes())
@@ -43,7 +44,7 @@ pub fn routes() -> OpenApiRouter<App> {
 
 /// What gateways call.
 fn internal_routes() -> Router<App> {
-    Router::new().merge(stations::internal_routes())
+    Router::new().merge(stations::internal_routes()).merge(rentals::internal_routes())
 }
 
 /// What every domain may refuse, beside what any request may be refused for.
@@ -53,6 +54,7 @@ pub(crate) fn refusals() -> impl Iterator<Item = &'static ProblemKind> {
         stations::Refusal::ALL,
         payments::book::Refusal::ALL,
         payments::Refusal::ALL,
+        rentals::Refusal::ALL,
     ];
     domains.iter().copied().flatten()
 }
@@ -63,6 +65,8 @@ fn queues() -> Vec<Queue> {
         news::QUEUE,
         points::on_identity::QUEUE,
         payments::reconcile::QUEUE,
+        rentals::delivery::QUEUE,
+        rentals::overdue::QUEUE,
         notifications::listeners::ON_PAYMENTS,
         notifications::listeners::ON_POINTS,
     ]
@@ -200,6 +204,7 @@ impl App {
         tracker.spawn(housekeeping::run(self.clone(), shutdown.clone()));
         stations::start(self, tracker, shutdown);
         payments::start(self, tracker, shutdown);
+        rentals::take_up(self, tracker, shutdown);
         tracker.spawn_blocking(identity::identifier::warm_up);
     }
 

@@ -11,6 +11,7 @@ pub mod identity;
 pub mod notifications;
 pub mod payments;
 pub mod points;
+pub mod rentals;
 pub mod staff;
 pub mod stations;
 

@@ -10,6 +10,7 @@ mod jobs;
 mod ledger;
 mod moody_provider;
 mod payments;
+mod rentals;
 mod riders;
 mod running;
 mod staff;

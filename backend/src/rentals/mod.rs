@@ -1,0 +1,189 @@
+//! Rentals: one power bank out for one rider, one correct charge.
+//!
+//! Read in this order: [`machine`] decides, [`pricing`] prices, both pure. `case` loads a rental with
+//! its command and hold, lets the machine decide and writes what follows. The rest are the ways
+//! in: [`start`] by a rider, [`delivery`] to the station, [`inbox`] from it ([`outcome`] of a
+//! command, [`returns`] of a bank), [`overdue`] by time, [`staff`] by people. [`audit`] checks that the books agree.
+
+pub mod machine;
+pub mod pricing;
+
+mod case;
+mod incidents;
+mod places;
+
+pub mod start;
+
+pub mod delivery;
+pub mod gateway_client;
+
+pub mod inbox;
+pub mod outcome;
+pub mod returns;
+
+pub mod overdue;
+
+pub mod active;
+pub mod detail;
+pub mod history;
+pub mod staff;
+
+pub mod audit;
+pub mod metrics;
+
+use crate::app::App;
+use crate::{news, refusals};
+use axum::Router;
+use chrono::{DateTime, Utc};
+use entities::id::{RentalId, StationId, UserId};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// What others may want to know of rentals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "news", rename_all = "snake_case")]
+pub enum News {
+    /// The bank is out.
+    Started {
+        /// Which rental.
+        rental: RentalId,
+        /// Whose.
+        user: UserId,
+        /// Its code for people.
+        code: String,
+        /// When the bank left.
+        started_at: DateTime<Utc>,
+        /// When it must be back.
+        due_at: DateTime<Utc>,
+    },
+    /// The bank never left; what was set aside is given back.
+    Cancelled {
+        /// Which rental.
+        rental: RentalId,
+        /// Whose.
+        user: UserId,
+        /// Its code for people.
+        code: String,
+        /// Why.
+        reason: CancelReason,
+    },
+    /// The bank is back and the rental charged.
+    Completed {
+        /// Which rental.
+        rental: RentalId,
+        /// Whose.
+        user: UserId,
+        /// Its code for people.
+        code: String,
+        /// Where it came back; none if staff said so.
+        station: Option<StationId>,
+        /// What it cost.
+        total_paisa: i64,
+        /// Of that, what could not be paid.
+        due_paisa: i64,
+        /// Whether it was back in time.
+        on_time: bool,
+    },
+    /// Its time is over and the bank is not back.
+    Overdue {
+        /// Which rental.
+        rental: RentalId,
+        /// Whose.
+        user: UserId,
+        /// Its code for people.
+        code: String,
+        /// When it must have been back.
+        due_at: DateTime<Utc>,
+    },
+    /// Nobody knows whether the bank is out; the rider may rent another one meanwhile.
+    InDoubt {
+        /// Which rental.
+        rental: RentalId,
+        /// Whose.
+        user: UserId,
+        /// Its code for people.
+        code: String,
+    },
+}
+
+impl news::News for News {
+    const DOMAIN: &'static str = "rentals";
+}
+
+/// Why a rental came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelReason {
+    /// The eject never reached the station.
+    StationUnreachable,
+    /// The station refused the eject before anything moved.
+    StationRefused,
+    /// The station tried, and the bank is still in its slot.
+    EjectFailed,
+    /// The rider called it off in time.
+    Withdrawn,
+    /// Staff found that the bank never left.
+    DecidedByStaff,
+}
+
+impl CancelReason {
+    /// The code on the API and in the table.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::StationUnreachable => "station_unreachable",
+            Self::StationRefused => "station_refused",
+            Self::EjectFailed => "eject_failed",
+            Self::Withdrawn => "withdrawn",
+            Self::DecidedByStaff => "decided_by_staff",
+        }
+    }
+}
+
+refusals! {
+    /// What riders and staff are refused, in order of precedence.
+    pub enum Refusal {
+        RentalNotFound = 404 "rental_not_found" "There is no such rental.",
+        PackageNotFound = 422 "package_not_found" "There is no such package.",
+        PrerequisitesNotMet = 403 "rental_prerequisites_not_met" "The profile must be completed, and verified, before a rental.",
+        OverdueRentalExists = 409 "overdue_rental_exists" "A power bank is overdue; return it first.",
+        ActiveRentalExists = 409 "active_rental_exists" "A rental is running already.",
+        UnpaidRentalExists = 409 "unpaid_rental_exists" "An earlier rental is not paid.",
+        StationMaintenance = 409 "station_maintenance" "The station is being repaired.",
+        StationOffline = 503 "station_offline" "The station cannot be reached right now.",
+        NoPowerBanks = 409 "no_powerbanks_available" "No charged power bank is free at this station.",
+        RequestedPowerBankUnavailable = 409 "requested_powerbank_unavailable" "That power bank is not free at this station.",
+        InsufficientPostpaidBalance = 402 "insufficient_postpaid_balance" "The wallet holds less than a postpaid rental needs.",
+        InvalidRentalStatus = 409 "invalid_rental_status" "The rental is not in a state that allows this.",
+    }
+}
+
+/// The operations of this domain.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(start::start))
+        .routes(routes!(active::show))
+        .routes(routes!(history::list))
+        .routes(routes!(detail::show))
+        .routes(routes!(staff::list))
+        .routes(routes!(staff::decide))
+}
+
+/// What gateways call.
+pub fn internal_routes() -> Router<App> {
+    inbox::routes()
+}
+
+/// Takes up what the last process left: commands on their way, events that wait.
+pub(crate) fn take_up(app: &App, tracker: &TaskTracker, shutdown: &CancellationToken) {
+    metrics::describe();
+    let resumed = app.clone();
+    tracker.spawn(async move {
+        if let Err(error) = delivery::resume(&resumed).await {
+            tracing::error!(%error, "commands on their way could not be taken up; they are checked at their expiry");
+        }
+    });
+    tracker.spawn(inbox::sweep(app.clone(), shutdown.clone()));
+}

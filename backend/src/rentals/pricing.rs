@@ -1,0 +1,447 @@
+//! What a rental costs: one pure function for the quote before and the bill after (R6).
+//!
+//! All amounts are whole paisa with VAT inside. Time is counted in minutes, a begun minute counts;
+//! amounts are rounded down to the paisa, in the rider's favour.
+//!
+//! | part | formula |
+//! |---|---|
+//! | prepaid | the package's price, however short the rental |
+//! | postpaid | price × minutes until due / minutes of the package, at least one minute |
+//! | late fee | nothing within the grace; after it, for `m` minutes beyond due and grace `g`: |
+//! | – multiplier | price a minute × percent / 100 × (m − g) |
+//! | – flat rate | flat per hour × (m − g) / 60 |
+//! | – compound | the sum of both |
+//! | – cap | at most `cap per day` for each begun day of lateness, 1 440 minutes each |
+//!
+//! The minutes before due and those after it are never counted twice.
+
+use crate::payments::ledger::{self, VatSplit};
+use chrono::{DateTime, TimeDelta, Utc};
+use entities::late_fee_config::{self, LateFeeType};
+use entities::money::Paisa;
+use entities::rental_package::{self, PaymentModel};
+use serde::{Deserialize, Serialize};
+
+/// The version of the rules in this file; a rental keeps the one that it was quoted with.
+pub const RULES_VERSION: i32 = 1;
+
+const MINUTES_PER_DAY: i128 = 1_440;
+
+/// All that a price depends on, as it was when the rider agreed. Stored with the rental.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageSnapshot {
+    /// The package's name.
+    pub name: String,
+    /// What was bought, minutes, at least 1.
+    pub duration_minutes: u32,
+    /// Its price, VAT inside.
+    pub price_paisa: i64,
+    /// When it is paid.
+    pub payment: Payment,
+    /// What lateness costs.
+    pub late_fee: LateFeeRule,
+}
+
+/// When a package is paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Payment {
+    /// The whole price, held at the start.
+    Prepaid,
+    /// For the minutes used, at the return.
+    Postpaid,
+}
+
+/// What lateness costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateFeeRule {
+    /// How it is counted.
+    pub rate: LateFeeRate,
+    /// Free minutes after due.
+    pub grace_minutes: u32,
+    /// At most this for each begun day of lateness.
+    pub cap_per_day_paisa: Option<i64>,
+}
+
+/// How lateness is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum LateFeeRate {
+    /// The package's own rate, multiplied.
+    Multiplier {
+        /// 200 is twice.
+        percent: u32,
+    },
+    /// An amount an hour.
+    FlatRate {
+        /// For 60 minutes.
+        per_hour_paisa: i64,
+    },
+    /// Both together.
+    Compound {
+        /// 200 is twice.
+        percent: u32,
+        /// For 60 minutes.
+        per_hour_paisa: i64,
+    },
+}
+
+impl LateFeeRule {
+    /// What holds where staff configured nothing: twice the package's rate, at once, without a cap.
+    pub const DEFAULT: Self =
+        Self { rate: LateFeeRate::Multiplier { percent: 200 }, grace_minutes: 0, cap_per_day_paisa: None };
+}
+
+/// What a rental costs and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bill {
+    /// Which rules made it.
+    pub rules_version: i32,
+    /// When the bank must have been back.
+    pub due_at: DateTime<Utc>,
+    /// Begun minutes until the return, or until due if that was first.
+    pub minutes: i64,
+    /// Begun minutes beyond due.
+    pub late_minutes: i64,
+    /// The bank was back before due, or within the grace after it.
+    pub on_time: bool,
+    /// For the time agreed.
+    pub base: Paisa,
+    /// For the time beyond it.
+    pub late_fee: Paisa,
+    /// Of the total, what is the network's and what the state's.
+    pub split: VatSplit,
+    /// What the rider pays: base + late fee.
+    pub total: Paisa,
+}
+
+impl Bill {
+    /// The bill as the ledger takes it.
+    pub fn for_ledger(&self) -> ledger::Bill {
+        ledger::Bill { rental: self.base, late_fee: self.late_fee }
+    }
+
+    /// One sentence a line, for people.
+    pub fn lines(&self, package: &PackageSnapshot) -> Vec<(String, Paisa)> {
+        let base = match package.payment {
+            Payment::Prepaid => package.name.clone(),
+            Payment::Postpaid => format!("{}: {} min", package.name, self.minutes),
+        };
+        let mut lines = vec![(base, self.base)];
+        if self.late_fee > Paisa(0) {
+            lines.push((format!("Late return: {} min", self.late_minutes), self.late_fee));
+        }
+        lines
+    }
+}
+
+/// What is set aside when a rental starts; postpaid packages need `postpaid_minimum`.
+pub fn hold(package: &PackageSnapshot, postpaid_minimum: Paisa) -> Paisa {
+    match package.payment {
+        Payment::Prepaid => Paisa(package.price_paisa),
+        Payment::Postpaid => postpaid_minimum,
+    }
+}
+
+/// What a rental of this length would cost: [`bill`] with a return that is only imagined.
+pub fn quote(package: &PackageSnapshot, started_at: DateTime<Utc>, length: TimeDelta) -> Bill {
+    bill(package, started_at, started_at + length)
+}
+
+/// What a rental costs. A return before the start counts as one at the start.
+pub fn bill(package: &PackageSnapshot, started_at: DateTime<Utc>, ended_at: DateTime<Utc>) -> Bill {
+    let ended_at = ended_at.max(started_at);
+    let duration = i128::from(package.duration_minutes.max(1));
+    let due_at = started_at + TimeDelta::minutes(i64::from(package.duration_minutes.max(1)));
+    let minutes = begun_minutes(ended_at.min(due_at) - started_at).max(1);
+    let late_minutes = begun_minutes(ended_at - due_at);
+
+    let price = i128::from(package.price_paisa.max(0));
+    let base = match package.payment {
+        Payment::Prepaid => price,
+        Payment::Postpaid => price * minutes.min(duration) / duration,
+    };
+    let late_fee = late_fee(&package.late_fee, price, duration, late_minutes);
+    let total = paisa(base + late_fee);
+    let late_fee = Paisa(paisa(late_fee).0.min(total.0));
+    // The ledger splits each line by itself, so the shown split is the sum of the two.
+    let split = sum(ledger::vat_inside(Paisa(total.0 - late_fee.0)), ledger::vat_inside(late_fee), total);
+    Bill {
+        rules_version: RULES_VERSION,
+        due_at,
+        minutes: i64::try_from(minutes).unwrap_or(i64::MAX),
+        late_minutes: i64::try_from(late_minutes).unwrap_or(i64::MAX),
+        on_time: late_minutes <= i128::from(package.late_fee.grace_minutes),
+        base: Paisa(total.0 - late_fee.0),
+        late_fee,
+        split,
+        total,
+    }
+}
+
+fn late_fee(rule: &LateFeeRule, price: i128, duration: i128, late_minutes: i128) -> i128 {
+    let charged = late_minutes - i128::from(rule.grace_minutes);
+    if charged <= 0 {
+        return 0;
+    }
+    let multiplied = |percent: u32| price * i128::from(percent) * charged / (duration * 100);
+    let flat = |per_hour_paisa: i64| i128::from(per_hour_paisa.max(0)) * charged / 60;
+    let fee = match rule.rate {
+        LateFeeRate::Multiplier { percent } => multiplied(percent),
+        LateFeeRate::FlatRate { per_hour_paisa } => flat(per_hour_paisa),
+        LateFeeRate::Compound { percent, per_hour_paisa } => multiplied(percent) + flat(per_hour_paisa),
+    };
+    match rule.cap_per_day_paisa {
+        None => fee,
+        Some(cap) => {
+            let begun_days = (late_minutes + MINUTES_PER_DAY - 1) / MINUTES_PER_DAY;
+            fee.min(i128::from(cap.max(0)) * begun_days)
+        }
+    }
+}
+
+fn begun_minutes(time: TimeDelta) -> i128 {
+    let minute_us: i128 = 60_000_000;
+    let time_us = i128::from(time.num_microseconds().unwrap_or(i64::MAX).max(0));
+    (time_us + minute_us - 1) / minute_us
+}
+
+/// An absurd amount is the greatest one that a ledger entry can hold with room to add.
+fn paisa(amount: i128) -> Paisa {
+    Paisa(i64::try_from(amount).unwrap_or(i64::MAX).min(i64::MAX / 4))
+}
+
+fn sum(
+    base: Result<VatSplit, ledger::LedgerError>,
+    late_fee: Result<VatSplit, ledger::LedgerError>,
+    total: Paisa,
+) -> VatSplit {
+    match (base, late_fee) {
+        (Ok(base), Ok(late_fee)) => {
+            VatSplit { net: Paisa(base.net.0 + late_fee.net.0), vat: Paisa(base.vat.0 + late_fee.vat.0) }
+        }
+        // Amounts above are neither negative nor too large, so the ledger takes them apart.
+        (Err(_), _) | (_, Err(_)) => VatSplit { net: total, vat: Paisa(0) },
+    }
+}
+
+/// A row that cannot be priced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotPriceable {
+    /// No time, or more than fits.
+    #[error("the package has no usable duration")]
+    Duration,
+    /// Below zero.
+    #[error("a price is below zero")]
+    Price,
+    /// The late-fee row lacks what its type needs.
+    #[error("the late fee lacks a rate")]
+    LateFee,
+}
+
+impl PackageSnapshot {
+    /// What a rider agrees to now; without an active late-fee row [`LateFeeRule::DEFAULT`] holds.
+    pub fn take(
+        package: &rental_package::Model,
+        late_fee: Option<&late_fee_config::Model>,
+    ) -> Result<Self, NotPriceable> {
+        let duration_minutes = u32::try_from(package.duration_minutes).map_err(|_| NotPriceable::Duration)?;
+        if duration_minutes == 0 {
+            return Err(NotPriceable::Duration);
+        }
+        if package.price_paisa.0 < 0 {
+            return Err(NotPriceable::Price);
+        }
+        Ok(Self {
+            name: package.name.clone(),
+            duration_minutes,
+            price_paisa: package.price_paisa.0,
+            payment: match package.payment_model {
+                PaymentModel::Prepaid => Payment::Prepaid,
+                PaymentModel::Postpaid => Payment::Postpaid,
+            },
+            late_fee: late_fee.map_or(Ok(LateFeeRule::DEFAULT), LateFeeRule::try_from)?,
+        })
+    }
+}
+
+impl TryFrom<&late_fee_config::Model> for LateFeeRule {
+    type Error = NotPriceable;
+
+    fn try_from(row: &late_fee_config::Model) -> Result<Self, NotPriceable> {
+        let percent = || {
+            row.multiplier_percent
+                .and_then(|percent| u32::try_from(percent).ok())
+                .ok_or(NotPriceable::LateFee)
+        };
+        let per_hour_paisa = || match row.flat_rate_per_hour_paisa {
+            Some(Paisa(rate)) if rate >= 0 => Ok(rate),
+            Some(_) | None => Err(NotPriceable::LateFee),
+        };
+        Ok(Self {
+            rate: match row.fee_type {
+                LateFeeType::Multiplier => LateFeeRate::Multiplier { percent: percent()? },
+                LateFeeType::FlatRate => LateFeeRate::FlatRate { per_hour_paisa: per_hour_paisa()? },
+                LateFeeType::Compound => {
+                    LateFeeRate::Compound { percent: percent()?, per_hour_paisa: per_hour_paisa()? }
+                }
+            },
+            grace_minutes: u32::try_from(row.grace_minutes).map_err(|_| NotPriceable::LateFee)?,
+            cap_per_day_paisa: row.cap_per_day_paisa.map(|cap| cap.0),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const START: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+    fn package(
+        payment: Payment,
+        price_paisa: i64,
+        duration_minutes: u32,
+        late_fee: LateFeeRule,
+    ) -> PackageSnapshot {
+        PackageSnapshot { name: "1 hour".into(), duration_minutes, price_paisa, payment, late_fee }
+    }
+
+    /// "Hourly 2x after 2 m": twice the rate, two minutes of grace, NPR 100 a day.
+    const HOURLY_TWICE: LateFeeRule = LateFeeRule {
+        rate: LateFeeRate::Multiplier { percent: 200 },
+        grace_minutes: 2,
+        cap_per_day_paisa: Some(10_000),
+    };
+
+    fn flat(grace_minutes: u32, cap_per_day_paisa: Option<i64>) -> LateFeeRule {
+        LateFeeRule {
+            rate: LateFeeRate::FlatRate { per_hour_paisa: 5_000 },
+            grace_minutes,
+            cap_per_day_paisa,
+        }
+    }
+
+    const COMPOUND: LateFeeRule = LateFeeRule {
+        rate: LateFeeRate::Compound { percent: 200, per_hour_paisa: 5_000 },
+        grace_minutes: 0,
+        cap_per_day_paisa: None,
+    };
+
+    #[test]
+    fn a_bill_follows_the_table() {
+        use Payment::{Postpaid, Prepaid};
+        #[rustfmt::skip]
+        let table = [
+            // payment, rule,                   seconds,     base,  late fee
+            (Prepaid,  HOURLY_TWICE,                  0,    5_000,        0),
+            (Prepaid,  HOURLY_TWICE,               3_600,    5_000,        0),
+            // Within the grace, to the last second of it.
+            (Prepaid,  HOURLY_TWICE,         3_600 + 120,    5_000,        0),
+            // The third late minute has begun: one minute beyond the grace, 2 × 83.33 paisa.
+            (Prepaid,  HOURLY_TWICE,         3_600 + 121,    5_000,      166),
+            (Prepaid,  HOURLY_TWICE,    3_600 + 62 * 60,    5_000,   10_000),
+            // The cap of the first day, then of the second.
+            (Prepaid,  HOURLY_TWICE, 3_600 + 1_440 * 60,    5_000,   10_000),
+            (Prepaid,  HOURLY_TWICE, 3_600 + 1_441 * 60,    5_000,   20_000),
+            (Prepaid,  LateFeeRule::DEFAULT, 3_600 + 60,    5_000,      166),
+            (Prepaid,  flat(30, None),  3_600 + 30 * 60,    5_000,        0),
+            (Prepaid,  flat(30, None),  3_600 + 90 * 60,    5_000,    5_000),
+            (Prepaid,  flat(0, Some(300)), 3_600 + 3_600,    5_000,      300),
+            (Prepaid,  COMPOUND,           3_600 + 3_600,    5_000,   15_000),
+            // Postpaid: a begun minute counts, and never twice.
+            (Postpaid, HOURLY_TWICE,                  0,       83,        0),
+            (Postpaid, HOURLY_TWICE,                 61,      166,        0),
+            (Postpaid, HOURLY_TWICE,               1_800,    2_500,        0),
+            (Postpaid, HOURLY_TWICE,               3_600,    5_000,        0),
+            (Postpaid, HOURLY_TWICE,         3_600 + 121,    5_000,      166),
+        ];
+        for (payment, rule, seconds, base, late_fee) in table {
+            let package = package(payment, 5_000, 60, rule);
+            let bill = bill(&package, START, START + TimeDelta::seconds(seconds));
+            assert_eq!((bill.base.0, bill.late_fee.0), (base, late_fee), "{payment:?} {rule:?} {seconds} s");
+            assert_eq!(bill.total.0, base + late_fee);
+        }
+    }
+
+    #[test]
+    fn a_return_before_the_start_costs_what_one_at_the_start_costs() {
+        let package = package(Payment::Postpaid, 5_000, 60, HOURLY_TWICE);
+        let early = bill(&package, START, START - TimeDelta::hours(5));
+        assert_eq!(early, bill(&package, START, START));
+    }
+
+    #[test]
+    fn the_lines_add_up_to_the_total() {
+        let package = package(Payment::Prepaid, 5_000, 60, HOURLY_TWICE);
+        let bill = bill(&package, START, START + TimeDelta::minutes(70));
+        let lines = bill.lines(&package);
+        assert_eq!(lines.iter().map(|(_, amount)| amount.0).sum::<i64>(), bill.total.0);
+        assert_eq!(lines[1].0, "Late return: 10 min");
+    }
+
+    fn any_rate() -> impl Strategy<Value = LateFeeRate> {
+        prop_oneof![
+            (0..1_000_u32).prop_map(|percent| LateFeeRate::Multiplier { percent }),
+            (0..1_000_000_i64).prop_map(|per_hour_paisa| LateFeeRate::FlatRate { per_hour_paisa }),
+            (0..1_000_u32, 0..1_000_000_i64)
+                .prop_map(|(percent, per_hour_paisa)| LateFeeRate::Compound { percent, per_hour_paisa }),
+        ]
+    }
+
+    prop_compose! {
+        fn any_package()(
+            prepaid: bool,
+            price_paisa in 0..100_000_000_i64,
+            duration_minutes in 1..100_000_u32,
+            rate in any_rate(),
+            grace_minutes in 0..200_u32,
+            cap_per_day_paisa in proptest::option::of(0..10_000_000_i64),
+        ) -> PackageSnapshot {
+            let payment = if prepaid { Payment::Prepaid } else { Payment::Postpaid };
+            package(payment, price_paisa, duration_minutes, LateFeeRule { rate, grace_minutes, cap_per_day_paisa })
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_longer_rental_never_costs_less(package in any_package(), seconds in 0..20_000_000_i64, more in 0..20_000_000_i64) {
+            let shorter = bill(&package, START, START + TimeDelta::seconds(seconds));
+            let longer = bill(&package, START, START + TimeDelta::seconds(seconds + more));
+            prop_assert!(longer.base >= shorter.base);
+            prop_assert!(longer.late_fee >= shorter.late_fee);
+            prop_assert!(longer.total >= shorter.total);
+        }
+
+        #[test]
+        fn a_bill_is_never_negative_and_its_parts_are_the_whole(package in any_package(), seconds in -1_000_000..20_000_000_i64) {
+            let bill = bill(&package, START, START + TimeDelta::seconds(seconds));
+            prop_assert!(bill.base.0 >= 0 && bill.late_fee.0 >= 0);
+            prop_assert!(bill.base.0 <= package.price_paisa);
+            prop_assert_eq!(bill.base.0 + bill.late_fee.0, bill.total.0);
+            prop_assert_eq!(bill.split.net.0 + bill.split.vat.0, bill.total.0);
+        }
+
+        #[test]
+        fn the_cap_of_each_begun_day_holds(package in any_package(), late_seconds in 1..20_000_000_i64) {
+            let duration = TimeDelta::minutes(i64::from(package.duration_minutes));
+            let bill = bill(&package, START, START + duration + TimeDelta::seconds(late_seconds));
+            if let Some(cap) = package.late_fee.cap_per_day_paisa {
+                prop_assert!(bill.late_fee.0 <= cap * ((late_seconds + 86_399) / 86_400));
+            }
+        }
+
+        #[test]
+        fn a_quote_is_the_bill(package in any_package(), seconds in 0..20_000_000_i64) {
+            let length = TimeDelta::seconds(seconds);
+            prop_assert_eq!(quote(&package, START, length), bill(&package, START, START + length));
+        }
+
+        #[test]
+        fn the_snapshot_survives_its_text(package in any_package()) {
+            let text = serde_json::to_string(&package).unwrap();
+            prop_assert_eq!(serde_json::from_str::<PackageSnapshot>(&text).unwrap(), package);
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! `POST rentals/start`: from the tap to the eject, one transaction.
+//!
+//! In it: the preconditions in order of precedence, the rider's seat (R2), the bank (R1), the
+//! rental, the money set aside, the command and the job that delivers it. The rider gets 202 and
+//! watches the rental; the bank comes when the station has spoken.
+
+use super::detail::{self, Rental};
+use super::pricing::{self, PackageSnapshot, Payment, RULES_VERSION};
+use super::{Refusal, delivery};
+use crate::app::App;
+use crate::auth::Rider;
+use crate::db::Tx;
+use crate::error::{Error, ProblemBody, Result};
+use crate::extract::{IdempotencyKey, Json};
+use crate::idempotency::{self, Answered};
+use crate::payments::book::{self, PostError};
+use crate::payments::holds;
+use crate::stations::{self, inventory};
+use crate::{crash, limits};
+use axum::extract::State;
+use axum::http::StatusCode;
+use entities::command::{self, CommandKind, CommandState};
+use entities::id::{CommandId, RentalId, RentalPackageId, UserId};
+use entities::money::Paisa;
+use entities::rental::{self, RentalPaymentStatus, RentalStatus};
+use entities::user_kyc::{self, KycStatus};
+use entities::{
+    app_config, late_fee_config, power_bank, rental_package, station, station_slot, user, user_profile,
+};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, Set};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use utoipa::ToSchema;
+
+/// What the rider wants.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartRental {
+    /// The serial number on the station, as its QR code says.
+    pub station_sn: String,
+    /// One of `rentals/packages`.
+    pub package_id: RentalPackageId,
+    /// A certain bank; the fullest one if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_bank_sn: Option<String>,
+}
+
+/// Starts a rental: the station is asked to give out a bank.
+#[utoipa::path(post, path = "/rentals/start", tag = "rentals", security(("rider" = [])), request_body = StartRental,
+    params(("Idempotency-Key" = String, Header, description = "Makes a repeated request the same request")),
+    responses((status = 202, body = Rental), (status = "4XX", body = ProblemBody)))]
+pub(crate) async fn start(
+    State(app): State<App>,
+    rider: Rider,
+    key: IdempotencyKey,
+    Json(wanted): Json<StartRental>,
+) -> Result<Answered> {
+    let request = wanted.clone();
+    let work_app = app.clone();
+    let answered = idempotency::once(&app, rider.user_id, "rentals/start", key, &request, move |tx| {
+        let (app, wanted) = (work_app.clone(), wanted.clone());
+        Box::pin(async move { Ok((StatusCode::ACCEPTED, begin(tx, &app, rider.user_id, &wanted).await?)) })
+    })
+    .await?;
+    protocol::crash::point(crash::AFTER_START_COMMIT);
+    Ok(answered)
+}
+
+async fn begin(tx: &Tx, app: &App, user: UserId, wanted: &StartRental) -> Result<Rental> {
+    let package = rental_package::Entity::find_by_id(wanted.package_id).one(tx).await?;
+    let package = package.filter(|package| package.is_active).ok_or(Refusal::PackageNotFound)?;
+    let station =
+        station::Entity::find().filter(station::Column::SerialNumber.eq(&wanted.station_sn)).one(tx).await?;
+    let station = station.ok_or(stations::Refusal::StationNotFound)?;
+    let rules = rules(tx).await?;
+
+    meets_prerequisites(tx, user, &rules).await?;
+    take_seat(tx, user).await?;
+    owes_nothing(tx, user).await?;
+    is_reachable(app, &station)?;
+
+    let late_fee =
+        late_fee_config::Entity::find().filter(late_fee_config::Column::IsActive.eq(true)).one(tx).await?;
+    let snapshot = PackageSnapshot::take(&package, late_fee.as_ref())
+        .map_err(|error| Error::internal(format!("rental_packages {}: {error}", package.id)))?;
+    let postpaid_minimum = rules.postpaid_minimum()?;
+    let hold = pricing::hold(&snapshot, postpaid_minimum);
+    let draft = Draft { user, station: &station, package: &package, snapshot: &snapshot, hold };
+    let (rental, bank, slot) = take_bank(tx, &draft, wanted.power_bank_sn.as_deref()).await?;
+    set_aside(tx, user, rental.id, &snapshot, hold).await?;
+    order_eject(tx, user, &rental, &bank, &slot).await?;
+    let mut shown = detail::view(tx, vec![rental], tx.now()).await?;
+    shown.pop().ok_or_else(|| Error::internal("a rental that was just written is not there"))
+}
+
+/// The settings of staff that a start depends on.
+struct Rules(HashMap<String, String>);
+
+async fn rules(tx: &Tx) -> Result<Rules> {
+    let keys = ["NEED_RENTALS_PROFILE_COMPLETE", "NEED_RENTALS_KYC_VERIFIED", "POSTPAID_MINIMUM_BALANCE"];
+    let rows = app_config::Entity::find()
+        .filter(app_config::Column::ConfigKey.is_in(keys))
+        .filter(app_config::Column::IsActive.eq(true))
+        .all(tx)
+        .await?;
+    Ok(Rules(rows.into_iter().map(|row| (row.config_key, row.config_value)).collect()))
+}
+
+impl Rules {
+    fn is_on(&self, key: &str) -> bool {
+        self.0.get(key).is_some_and(|value| value == "true")
+    }
+
+    fn postpaid_minimum(&self) -> Result<Paisa> {
+        let Some(rupees) = self.0.get("POSTPAID_MINIMUM_BALANCE") else {
+            return Ok(limits::POSTPAID_MINIMUM);
+        };
+        Paisa::parse(rupees).map_err(|error| Error::internal(format!("POSTPAID_MINIMUM_BALANCE: {error}")))
+    }
+}
+
+async fn meets_prerequisites(tx: &Tx, user: UserId, rules: &Rules) -> Result<()> {
+    if rules.is_on("NEED_RENTALS_PROFILE_COMPLETE") {
+        let person = user::Entity::find_by_id(user).one(tx).await?;
+        let profile =
+            user_profile::Entity::find().filter(user_profile::Column::UserId.eq(user)).one(tx).await?;
+        let is_named = person.is_some_and(|person| person.first_name.is_some() && person.last_name.is_some());
+        let is_complete =
+            profile.is_some_and(|profile| profile.city.is_some() && profile.date_of_birth.is_some());
+        if !(is_named && is_complete) {
+            return Err(Refusal::PrerequisitesNotMet.into());
+        }
+    }
+    if rules.is_on("NEED_RENTALS_KYC_VERIFIED") {
+        let kyc = user_kyc::Entity::find().filter(user_kyc::Column::UserId.eq(user)).one(tx).await?;
+        if kyc.is_none_or(|kyc| kyc.status != KycStatus::Approved) {
+            return Err(Refusal::PrerequisitesNotMet.into());
+        }
+    }
+    Ok(())
+}
+
+/// R2: one statement, never a read before it.
+async fn take_seat(tx: &Tx, user: UserId) -> Result<()> {
+    let taken = user::Entity::update_many()
+        .col_expr(user::Column::OpenRentals, Expr::col(user::Column::OpenRentals).add(1))
+        .filter(user::Column::Id.eq(user))
+        .filter(user::Column::OpenRentals.lt(limits::OPEN_RENTALS_MAX))
+        .exec(tx)
+        .await?;
+    if taken.rows_affected == 1 {
+        return Ok(());
+    }
+    let overdue = rental::Entity::find()
+        .filter(rental::Column::UserId.eq(user))
+        .filter(rental::Column::Status.eq(RentalStatus::Overdue))
+        .count(tx)
+        .await?;
+    Err(if overdue > 0 { Refusal::OverdueRentalExists } else { Refusal::ActiveRentalExists }.into())
+}
+
+async fn owes_nothing(tx: &Tx, user: UserId) -> Result<()> {
+    let unpaid = rental::Entity::find()
+        .filter(rental::Column::UserId.eq(user))
+        .filter(rental::Column::DuePaisa.gt(Paisa::ZERO))
+        .one(tx)
+        .await?;
+    match unpaid {
+        None => Ok(()),
+        Some(unpaid) => {
+            let detail = format!("NPR {} is due for {}.", unpaid.due_paisa, unpaid.rental_code);
+            Err(Refusal::UnpaidRentalExists.problem().detail(detail).into())
+        }
+    }
+}
+
+fn is_reachable(app: &App, station: &station::Model) -> Result<()> {
+    if station.is_maintenance {
+        return Err(Refusal::StationMaintenance.into());
+    }
+    match app.presence.route(station.id) {
+        Some(_) => Ok(()),
+        None => Err(Refusal::StationOffline.problem().retry_after_s(10).into()),
+    }
+}
+
+struct Draft<'a> {
+    user: UserId,
+    station: &'a station::Model,
+    package: &'a rental_package::Model,
+    snapshot: &'a PackageSnapshot,
+    hold: Paisa,
+}
+
+/// R1: the partial unique index lets one of two riders have the bank; the other gets the next one.
+async fn take_bank(
+    tx: &Tx,
+    draft: &Draft<'_>,
+    wanted: Option<&str>,
+) -> Result<(rental::Model, power_bank::Model, station_slot::Model)> {
+    let candidates = stations::rentable_banks(tx, draft.station.id).await?;
+    let candidates = candidates
+        .into_iter()
+        .filter(|bank| wanted.is_none_or(|serial| bank.serial_number.eq_ignore_ascii_case(serial)));
+    for bank in candidates.take(limits::BANKS_TRIED_MAX) {
+        let Some(slot_id) = bank.current_slot else { continue };
+        let Some(slot) = station_slot::Entity::find_by_id(slot_id).one(tx).await? else { continue };
+        let Some(rental) = insert(tx, draft, &bank, &slot).await? else { continue };
+        if inventory::reserve(tx, bank.id).await? {
+            return Ok((rental, bank, slot));
+        }
+        // It left its slot between the two statements, or staff took it out of use.
+        rental::Entity::delete_by_id(rental.id).exec(tx).await?;
+    }
+    Err(if wanted.is_some() { Refusal::RequestedPowerBankUnavailable } else { Refusal::NoPowerBanks }.into())
+}
+
+/// Answers nothing if another rental has the bank.
+async fn insert(
+    tx: &Tx,
+    draft: &Draft<'_>,
+    bank: &power_bank::Model,
+    slot: &station_slot::Model,
+) -> Result<Option<rental::Model>> {
+    let now = tx.now();
+    let id = RentalId::from(tx.new_uuid());
+    let row = rental::ActiveModel {
+        id: Set(id),
+        user_id: Set(draft.user),
+        station_id: Set(draft.station.id),
+        return_station_id: Set(None),
+        slot_id: Set(slot.id),
+        package_id: Set(draft.package.id),
+        power_bank_id: Set(Some(bank.id)),
+        rental_code: Set(format!("R{}", tx.random().text(READABLE, 7))),
+        status: Set(RentalStatus::Pending),
+        started_at: Set(None),
+        ended_at: Set(None),
+        due_at: Set(now + chrono::TimeDelta::minutes(i64::from(draft.snapshot.duration_minutes))),
+        amount_paid_paisa: Set(Paisa::ZERO),
+        overdue_amount_paisa: Set(Paisa::ZERO),
+        payment_status: Set(RentalPaymentStatus::Pending),
+        is_returned_on_time: Set(false),
+        timely_return_bonus_awarded: Set(false),
+        rental_metadata: Set(serde_json::json!({})),
+        hold_paisa: Set(draft.hold),
+        due_paisa: Set(Paisa::ZERO),
+        rules_version: Set(RULES_VERSION),
+        package_snapshot: Set(serde_json::to_value(draft.snapshot)?),
+        eject_cmd_id: Set(Some(CommandId::from(tx.new_uuid()))),
+        return_slot: Set(None),
+        cancel_reason: Set(None),
+        seat_released_at: Set(None),
+        created_at: Set(now),
+    };
+    let inserted = rental::Entity::insert(row)
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .exec_without_returning(tx)
+        .await?;
+    if inserted == 0 {
+        return Ok(None);
+    }
+    Ok(rental::Entity::find_by_id(id).one(tx).await?)
+}
+
+async fn set_aside(
+    tx: &Tx,
+    user: UserId,
+    rental: RentalId,
+    snapshot: &PackageSnapshot,
+    hold: Paisa,
+) -> Result<()> {
+    let refused = match holds::hold(tx, tx.now(), user, rental, hold).await {
+        Ok(_) => return Ok(()),
+        Err(PostError::Failed(error)) => return Err(error),
+        Err(PostError::Refused(refusal)) => refusal,
+    };
+    let has = book::balances(tx, user).await?.wallet;
+    let detail = format!("This needs NPR {hold}; the wallet has NPR {has}.");
+    match (refused, snapshot.payment) {
+        (book::Refusal::InsufficientFunds, Payment::Postpaid) => {
+            Err(Refusal::InsufficientPostpaidBalance.problem().detail(detail).into())
+        }
+        (book::Refusal::InsufficientFunds, Payment::Prepaid) => Err(refused.problem().detail(detail).into()),
+        (book::Refusal::SameKeyOtherAmount | book::Refusal::HoldResolvedOtherwise, _) => Err(refused.into()),
+    }
+}
+
+async fn order_eject(
+    tx: &Tx,
+    user: UserId,
+    rental: &rental::Model,
+    bank: &power_bank::Model,
+    slot: &station_slot::Model,
+) -> Result<()> {
+    let id = rental.eject_cmd_id.ok_or_else(|| Error::internal("a rental without an eject"))?;
+    command::ActiveModel {
+        id: Set(id),
+        station_id: Set(rental.station_id),
+        kind: Set(CommandKind::Eject),
+        slot_number: Set(Some(slot.slot_number)),
+        bank_serial: Set(Some(bank.serial_number.clone())),
+        argument: Set(0),
+        rental_id: Set(Some(rental.id)),
+        requested_by: Set(Some(user)),
+        state: Set(CommandState::New),
+        instance_id: Set(None),
+        reason: Set(None),
+        uncertain: Set(false),
+        verdict_event_no: Set(None),
+        expires_at: Set(tx.now() + limits::EJECT_LIFE),
+        max_clock_error_ms: Set(limits::EJECT_CLOCK_ERROR_MAX_MS),
+        offered_at: Set(None),
+        finished_at: Set(None),
+        created_at: Set(tx.now()),
+    }
+    .insert(tx)
+    .await?;
+    delivery::deliver(tx, id).await
+}
+
+/// No letter that looks like a digit.
+const READABLE: &str = "23456789ABCDEFGHJKMNPQRSTVWXYZ";

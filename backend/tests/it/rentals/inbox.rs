@@ -1,0 +1,153 @@
+//! The inbox: stored first, applied in order, and one bad event blocks nobody.
+
+use super::world::{OnOffer, World};
+use entities::incident::IncidentKind;
+use entities::rental::RentalStatus;
+use entities::station_event;
+use protocol::control::{EventBody, ItemResult, UplinkItem, Verdict};
+use sea_orm::EntityTrait;
+use serde_json::json;
+
+#[tokio::test]
+async fn done_that_is_sent_again_is_a_duplicate() {
+    for world in World::on_each_backend().await {
+        let a = world.station("A", &[Some(1)]).await;
+        let rider = world.rider(500).await;
+        let id = world.start(&rider, "A").await;
+        let cmd_id = world.eject(id).await.id.0.into();
+        let done = world.next_event(a, EventBody::CommandResult { cmd_id, verdict: Verdict::Done });
+        let item = UplinkItem::Event(done);
+        assert_eq!(world.send(vec![item.clone()]).await, [ItemResult::Stored]);
+        let row = world.rental(id).await;
+        // The answer was lost: the gateway sends it again.
+        assert_eq!(world.send(vec![item]).await, [ItemResult::Duplicate]);
+        assert_eq!(world.rental(id).await, row);
+        world.books_agree().await;
+    }
+}
+
+#[tokio::test]
+async fn a_parked_event_blocks_nobody() {
+    for world in World::on_each_backend().await {
+        let a = world.station("A", &[Some(1)]).await;
+        let rider = world.rider(500).await;
+        let id = world.start(&rider, "A").await;
+        let cmd_id = world.eject(id).await.id.0.into();
+        let odd = world.next_event(a, EventBody::SlotState { slot: 99, state: 0 });
+        let done = world.next_event(a, EventBody::CommandResult { cmd_id, verdict: Verdict::Done });
+        let mut stranger = done.clone();
+        stranger.station_id = protocol::types::StationId([9; 16]);
+        let items = [odd, stranger, done].map(UplinkItem::Event).to_vec();
+        let results = world.send(items.clone()).await;
+        assert_eq!(results, [ItemResult::Parked, ItemResult::Parked, ItemResult::Stored]);
+        assert_eq!(world.rental(id).await.status, RentalStatus::Active);
+        assert_eq!(world.incidents().await, [IncidentKind::EventParked, IncidentKind::EventParked]);
+        assert_eq!(
+            world.send(items).await,
+            [ItemResult::Duplicate, ItemResult::Parked, ItemResult::Duplicate]
+        );
+        world.books_agree().await;
+    }
+}
+
+#[tokio::test]
+async fn a_station_cannot_speak_of_anothers_command() {
+    for world in World::on_each_backend().await {
+        world.station("A", &[Some(1)]).await;
+        let b = world.station("B", &[None]).await;
+        let rider = world.rider(500).await;
+        let id = world.start(&rider, "A").await;
+        let cmd_id = world.eject(id).await.id.0.into();
+        let forged = EventBody::CommandResult { cmd_id, verdict: Verdict::Failed { reason: 1 } };
+        assert_eq!(world.event(b, forged).await, ItemResult::Parked);
+        assert_eq!(world.rental(id).await.status, RentalStatus::Pending);
+        assert_eq!(world.money(&rider).await, (45_000, 5_000));
+    }
+}
+
+#[tokio::test]
+async fn events_that_a_crash_left_in_the_inbox_are_applied_at_the_next_start() {
+    for world in World::on_each_backend().await {
+        let a = world.station("A", &[Some(1)]).await;
+        let rider = world.rider(500).await;
+        let id = world.start(&rider, "A").await;
+        let cmd_id = world.eject(id).await.id.0.into();
+        let done = world.next_event(a, EventBody::CommandResult { cmd_id, verdict: Verdict::Done });
+        world.advance_s(60);
+        let bank = crate::stations::serial(1);
+        let back = world.next_event(a, EventBody::BankInserted { slot: 1, bank, level_percent: 50 });
+        // In the inbox, in the wrong order of arrival, and nothing applied.
+        for event in [back, done] {
+            let written = world.test.app.db.write(move |tx| {
+                let event = event.clone();
+                Box::pin(async move {
+                    use sea_orm::{ActiveModelTrait, Set};
+                    let body = serde_json::to_value(&event.body)?;
+                    let row = station_event::ActiveModel {
+                        id: Set(tx.new_uuid().into()),
+                        station_id: Set(uuid::Uuid::from(event.station_id).into()),
+                        event_no: Set(event.event_no.0 as i64),
+                        epoch: Set(1),
+                        kind: Set(body["kind"].as_str().unwrap_or_default().to_owned()),
+                        body: Set(body),
+                        happened_at: Set(backend::clock::from_unix_ms(event.happened_at_ms)),
+                        time_quality: Set(station_event::TimeQuality::Anchored),
+                        received_at: Set(backend::clock::from_unix_ms(event.received_at_ms)),
+                        applied_at: Set(None),
+                        parked: Set(false),
+                        error: Set(None),
+                    };
+                    row.insert(tx).await?;
+                    Ok(())
+                })
+            });
+            written.await.unwrap();
+        }
+        world.catch_up().await;
+        let row = world.rental(id).await;
+        assert_eq!(row.status, RentalStatus::Completed);
+        assert_eq!(row.ended_at.unwrap() - row.started_at.unwrap(), chrono::TimeDelta::seconds(60));
+        world.books_agree().await;
+        let rows = station_event::Entity::find().all(world.test.app.db.read()).await.unwrap();
+        assert!(rows.iter().all(|row| row.applied_at.is_some()));
+    }
+}
+
+#[tokio::test]
+async fn after_a_start_a_command_on_its_way_is_offered_again_with_the_same_id() {
+    for world in World::on_each_backend().await {
+        world.station("A", &[Some(1)]).await;
+        let rider = world.rider(500).await;
+        // The process ended between OFFERED and the offer.
+        world.gateway.lock().unwrap().on_offer = OnOffer::Break;
+        let id = world.start(&rider, "A").await;
+        world.gateway.lock().unwrap().on_offer = OnOffer::Take;
+        backend::rentals::delivery::resume(&world.test.app).await.unwrap();
+        world.settle().await;
+        let eject = world.eject(id).await;
+        assert!(world.gateway.lock().unwrap().commands.contains_key(&eject.id));
+        world.verdict(id, Verdict::Done).await;
+        world.books_agree().await;
+    }
+}
+
+#[tokio::test]
+async fn the_door_for_events_opens_to_the_internal_key_only() {
+    let world = World::on_each_backend().await.remove(0);
+    let body = json!({ "instance_id": uuid::Uuid::nil(), "items": [] });
+    for token in ["", "wrong"] {
+        world
+            .test
+            .internal(token)
+            .post("/internal/v1/events", body.clone())
+            .await
+            .problem(401, "unauthenticated");
+    }
+    world.test.gateway().post("/internal/v1/events", body).await.ok();
+    world
+        .test
+        .gateway()
+        .post("/internal/v1/events", json!({ "items": 1 }))
+        .await
+        .problem(422, "validation_failed");
+}
