@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`ledger`] and [`machine`] are the rules, pure. [`book`] and [`holds`] write
 //! the ledger; the domain of rentals calls [`holds`]. [`provider`] is what a payment provider is to
-//! us, [`sandbox`] the built-in one; [`sync`] asks a provider and does what follows. The rest is a
+//! us, [`sandbox`] the built-in one; [`truth`] is what its answer means, [`sync`] does what follows. The rest is a
 //! file per operation.
 
 pub mod ledger;
@@ -15,6 +15,7 @@ pub mod provider;
 pub mod providers;
 pub mod sandbox;
 pub mod sync;
+pub mod truth;
 
 pub mod cancel;
 pub mod methods;

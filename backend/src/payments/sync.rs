@@ -18,10 +18,8 @@ use crate::jobs::Job;
 use crate::payments::book::{self, Receipt};
 use crate::payments::ledger::Entry;
 use crate::payments::machine::{self, Effect, Event, Truth};
-use crate::payments::provider::{
-    PaymentProvider, PlacedOrder, ProviderError, ProviderPayment, ProviderStatus,
-};
-use crate::payments::{News, metrics};
+use crate::payments::provider::ProviderPayment;
+use crate::payments::{News, metrics, truth};
 use crate::{crash, news, points};
 
 /// Where a payment stands.
@@ -56,7 +54,7 @@ pub(crate) async fn sync_for(app: &App, attempt_id: PaymentAttemptId, job: Optio
         | PaymentAttemptState::Expired
         | PaymentAttemptState::Cancelled
         | PaymentAttemptState::Unknown => {
-            ask(app.providers.named(&attempt.provider)?, &attempt, &intent.currency).await
+            truth::ask(app.providers.named(&attempt.provider)?, &attempt, &intent.currency).await
         }
     };
     protocol::crash::point(crash::PAYMENT_TRUTH_KNOWN);
@@ -124,47 +122,6 @@ pub(crate) async fn load(
         return Err(Error::internal(format!("payment attempt {attempt_id} is not there")));
     };
     Ok((attempt, intent))
-}
-
-/// Compares the provider's line with what we asked for: amount, currency, reference, merchant.
-async fn ask(
-    provider: &dyn PaymentProvider,
-    attempt: &payment_attempt::Model,
-    currency: &str,
-) -> (Truth, Option<ProviderPayment>) {
-    let our_reference = attempt.id.to_string();
-    // Without the provider's reference no page was ever shown to anyone.
-    let Some(provider_reference) = attempt.provider_reference.clone() else { return (Truth::NotFound, None) };
-    let order = PlacedOrder {
-        provider_reference,
-        our_reference: our_reference.clone(),
-        amount: attempt.amount_paisa,
-    };
-    let payment = match provider.lookup(&order).await {
-        Ok(payment) => payment,
-        Err(ProviderError::NotFound) => return (Truth::NotFound, None),
-        Err(error @ (ProviderError::Refused { .. } | ProviderError::Unavailable(_))) => {
-            tracing::warn!(attempt = %attempt.id, provider = provider.name(), %error, "payment lookup failed");
-            return (Truth::Unreachable, None);
-        }
-    };
-    let as_asked = payment.amount == attempt.amount_paisa
-        && payment.currency == currency
-        && payment.our_reference == our_reference
-        && payment.merchant == provider.merchant();
-    let truth = match &payment.status {
-        ProviderStatus::Paid if as_asked => Truth::Paid,
-        ProviderStatus::Paid => Truth::PaidOtherwise,
-        ProviderStatus::Pending => Truth::Pending,
-        ProviderStatus::Failed => Truth::Failed,
-        ProviderStatus::Expired => Truth::Expired,
-        ProviderStatus::Cancelled => Truth::Cancelled,
-        ProviderStatus::Other(word) => {
-            tracing::warn!(attempt = %attempt.id, provider = provider.name(), word, "unknown payment status");
-            Truth::Pending
-        }
-    };
-    (truth, Some(payment))
 }
 
 async fn credit(

@@ -1,0 +1,119 @@
+//! What a provider's answer means: paid is paid only if amount, currency, our reference and our
+//! merchant account are the ones that we asked for (L10).
+
+use entities::money::Paisa;
+use entities::payment_attempt;
+
+use crate::payments::machine::Truth;
+use crate::payments::provider::{
+    PaymentProvider, PlacedOrder, ProviderError, ProviderPayment, ProviderStatus,
+};
+
+/// What we asked for, word by word as the provider must have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// How much.
+    pub amount: Paisa,
+    /// ISO 4217.
+    pub currency: &'a str,
+    /// Our name for the order.
+    pub our_reference: &'a str,
+    /// Our account there.
+    pub merchant: &'a str,
+}
+
+impl Asked<'_> {
+    /// Reads a line of the provider's book.
+    pub fn truth_of(&self, payment: &ProviderPayment) -> Truth {
+        let theirs = Asked {
+            amount: payment.amount,
+            currency: &payment.currency,
+            our_reference: &payment.our_reference,
+            merchant: &payment.merchant,
+        };
+        match payment.status {
+            ProviderStatus::Paid if theirs == *self => Truth::Paid,
+            ProviderStatus::Paid => Truth::PaidOtherwise,
+            // A word that nobody has taught us decides nothing.
+            ProviderStatus::Pending | ProviderStatus::Other(_) => Truth::Pending,
+            ProviderStatus::Failed => Truth::Failed,
+            ProviderStatus::Expired => Truth::Expired,
+            ProviderStatus::Cancelled => Truth::Cancelled,
+        }
+    }
+}
+
+/// Asks the provider about an attempt. A failure to answer says nothing about the money.
+pub(crate) async fn ask(
+    provider: &dyn PaymentProvider,
+    attempt: &payment_attempt::Model,
+    currency: &str,
+) -> (Truth, Option<ProviderPayment>) {
+    let our_reference = attempt.id.to_string();
+    // Without the provider's reference no page was ever shown to anyone.
+    let Some(provider_reference) = attempt.provider_reference.clone() else { return (Truth::NotFound, None) };
+    let order = PlacedOrder {
+        provider_reference,
+        our_reference: our_reference.clone(),
+        amount: attempt.amount_paisa,
+    };
+    match provider.lookup(&order).await {
+        Ok(payment) => {
+            if let ProviderStatus::Other(word) = &payment.status {
+                tracing::warn!(attempt = %attempt.id, provider = provider.name(), word, "unknown payment status");
+            }
+            let asked = Asked {
+                amount: attempt.amount_paisa,
+                currency,
+                our_reference: &our_reference,
+                merchant: provider.merchant(),
+            };
+            (asked.truth_of(&payment), Some(payment))
+        }
+        Err(ProviderError::NotFound) => (Truth::NotFound, None),
+        Err(error @ (ProviderError::Refused { .. } | ProviderError::Unavailable(_))) => {
+            tracing::warn!(attempt = %attempt.id, provider = provider.name(), %error, "payment lookup failed");
+            (Truth::Unreachable, None)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ASKED: Asked<'static> =
+        Asked { amount: Paisa(50_000), currency: "NPR", our_reference: "attempt-1", merchant: "Chautari" };
+
+    fn line(status: ProviderStatus) -> ProviderPayment {
+        ProviderPayment {
+            status,
+            amount: ASKED.amount,
+            currency: ASKED.currency.to_owned(),
+            our_reference: ASKED.our_reference.to_owned(),
+            merchant: ASKED.merchant.to_owned(),
+            transaction_id: None,
+            raw: serde_json::Value::Null,
+        }
+    }
+
+    #[test]
+    fn paid_is_paid_only_if_everything_is_as_we_asked() {
+        let paid = line(ProviderStatus::Paid);
+        for (payment, truth) in [
+            (paid.clone(), Truth::Paid),
+            (ProviderPayment { amount: Paisa(49_999), ..paid.clone() }, Truth::PaidOtherwise),
+            (ProviderPayment { amount: Paisa(50_001), ..paid.clone() }, Truth::PaidOtherwise),
+            (ProviderPayment { currency: "INR".into(), ..paid.clone() }, Truth::PaidOtherwise),
+            (ProviderPayment { our_reference: "attempt-2".into(), ..paid.clone() }, Truth::PaidOtherwise),
+            (ProviderPayment { merchant: "Somebody".into(), ..paid }, Truth::PaidOtherwise),
+            (line(ProviderStatus::Pending), Truth::Pending),
+            (line(ProviderStatus::Failed), Truth::Failed),
+            (line(ProviderStatus::Expired), Truth::Expired),
+            (line(ProviderStatus::Cancelled), Truth::Cancelled),
+            (line(ProviderStatus::Other("Partially refunded".into())), Truth::Pending),
+        ] {
+            assert_eq!(ASKED.truth_of(&payment), truth, "{payment:?}");
+        }
+    }
+}
