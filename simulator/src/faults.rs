@@ -250,7 +250,7 @@ fn random_fault(random: &mut SmallRng) -> Fault {
         0 => Fault::CutBefore { kind, nth },
         1 => Fault::CutAfter { kind, nth },
         2 => Fault::Duplicate { kind, nth },
-        3 => Fault::HalfOpen { kind, nth, for_ms: random.random_range(2_000..20_000) },
+        3 => Fault::HalfOpen { kind, nth, for_ms: random.random_range(1_000..8_000) },
         _ => {
             let step = *StationStep::ALL.choose(random).unwrap_or(&StationStep::MotorRan);
             Fault::PowerCut { step, nth }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, header, redirect};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -23,6 +23,8 @@ pub enum RestError {
         code: String,
         /// The problem's sentence.
         detail: String,
+        /// How long the server asks to wait, seconds.
+        retry_after_s: Option<u64>,
     },
     /// There was no usable answer.
     #[error("no answer: {0}")]
@@ -34,6 +36,19 @@ impl RestError {
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Refused { code, .. } => Some(code),
+            Self::NoAnswer(_) => None,
+        }
+    }
+
+    /// Whether the session is no longer good.
+    pub fn is_signed_out(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if *status == StatusCode::UNAUTHORIZED)
+    }
+
+    /// How long the server asks to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after_s, .. } => retry_after_s.map(Duration::from_secs),
             Self::NoAnswer(_) => None,
         }
     }
@@ -139,8 +154,10 @@ impl Rest {
 
 async fn refusal(answer: reqwest::Response) -> RestError {
     let status = answer.status();
+    let retry_after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after_s = retry_after.and_then(|seconds| seconds.parse().ok());
     match answer.json::<Problem>().await {
-        Ok(problem) => RestError::Refused { status, code: problem.code, detail: problem.detail },
+        Ok(Problem { code, detail }) => RestError::Refused { status, code, detail, retry_after_s },
         Err(error) => RestError::NoAnswer(error),
     }
 }
@@ -151,15 +168,37 @@ pub trait OneTimePasswords: Send + Sync + 'static {
     fn newest_for(&self, phone: &str) -> Option<String>;
 }
 
-/// Signs in by phone number and one-time password.
-pub async fn sign_in(rest: &Rest, phone: &str, passwords: &dyn OneTimePasswords) -> Result<Rest, RestError> {
-    #[derive(Deserialize)]
-    struct SignedIn {
-        access_token: String,
+/// What a signed-in person holds.
+#[derive(Clone, Deserialize)]
+struct Tokens {
+    access_token: String,
+    refresh_token: String,
+}
+
+/// A signed-in session of the API.
+#[derive(Clone)]
+pub struct Session {
+    /// The API, signed in.
+    pub rest: Rest,
+    refresh_token: String,
+}
+
+impl Session {
+    /// Signs in by phone number and one-time password.
+    pub async fn open(rest: &Rest, phone: &str, passwords: &dyn OneTimePasswords) -> Result<Self, RestError> {
+        let _: Value = rest.post("auth/otp/request", &json!({ "identifier": phone })).await?;
+        let code = passwords.newest_for(phone).unwrap_or_default();
+        let proof = json!({ "identifier": phone, "otp": code });
+        Ok(Self::of(rest, rest.post("auth/otp/verify", &proof).await?))
     }
-    let _: Value = rest.post("auth/otp/request", &json!({ "identifier": phone })).await?;
-    let code = passwords.newest_for(phone).unwrap_or_default();
-    let signed_in: SignedIn =
-        rest.post("auth/otp/verify", &json!({ "identifier": phone, "otp": code })).await?;
-    Ok(rest.with_access_token(signed_in.access_token))
+
+    /// Goes on with new tokens; the old ones are used up.
+    pub async fn refresh(&self) -> Result<Self, RestError> {
+        let body = json!({ "refresh_token": self.refresh_token });
+        Ok(Self::of(&self.rest, self.rest.post("auth/refresh", &body).await?))
+    }
+
+    fn of(rest: &Rest, tokens: Tokens) -> Self {
+        Self { rest: rest.with_access_token(tokens.access_token), refresh_token: tokens.refresh_token }
+    }
 }

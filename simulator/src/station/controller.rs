@@ -74,7 +74,7 @@ struct Controller<'s> {
     random: SmallRng,
     booted_at_ms: u64,
     connected_at_ms: u64,
-    was_open: bool,
+    opened_at_ms: Option<u64>,
     samples_acknowledged: u32,
     /// The motor that runs, and when it is home.
     motor: Option<(Actuation, u64)>,
@@ -114,7 +114,7 @@ impl<'s> Controller<'s> {
             random,
             booted_at_ms,
             connected_at_ms: 0,
-            was_open: false,
+            opened_at_ms: None,
             samples_acknowledged: 0,
             motor: None,
             thaw_at_ms: None,
@@ -259,8 +259,8 @@ impl<'s> Controller<'s> {
         if let Some(ack) = ack.filter(|_| self.session.is_open()) {
             self.count_acknowledged(&ack, &acknowledged, uptime_ms);
         }
-        if self.session.is_open() && !self.was_open {
-            self.was_open = true;
+        if self.session.is_open() && self.opened_at_ms.is_none() {
+            self.opened_at_ms = Some(uptime_ms);
             self.station.tally.sessions.one();
             self.station.tally.login_ms.record(uptime_ms - self.connected_at_ms);
         }
@@ -453,7 +453,7 @@ impl<'s> Controller<'s> {
     }
 
     fn closed(&mut self, reason: CloseReason) {
-        self.was_open = false;
+        self.opened_at_ms = None;
         self.station.tally.closes.one(reason);
         self.note(&Note::Closed(reason));
     }
@@ -497,7 +497,10 @@ impl<'s> Controller<'s> {
     fn count_acknowledged(&mut self, ack: &Ack, acknowledged: &[Acknowledged], uptime_ms: u64) {
         let tally = &self.station.tally;
         tally.events_acknowledged.many(acknowledged.len() as u64);
-        for happened_at_ms in acknowledged.iter().filter_map(|event| event.happened_at_ms) {
+        // What happened before the session had to wait for the login, which is counted by itself.
+        let opened_at_ms = self.opened_at_ms.unwrap_or(u64::MAX);
+        let times = acknowledged.iter().filter_map(|event| event.happened_at_ms);
+        for happened_at_ms in times.filter(|happened_at_ms| *happened_at_ms >= opened_at_ms) {
             tally.event_ms.record(uptime_ms.saturating_sub(happened_at_ms));
         }
         if let Some(through) = ack.samples_through.filter(|point| point.boot_no == self.session.boot_no()) {

@@ -7,3 +7,4 @@ mod faults;
 mod fleet;
 mod gateway;
 mod persistence;
+mod tools;
