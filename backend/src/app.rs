@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::config::{Secrets, Settings, SmsProvider};
 use crate::db::Db;
 use crate::error::{Error, ProblemKind, Result};
+use crate::identity::CodeSends;
 use crate::identity::sms::{ConsoleSms, NoCarrier, OtpOutbox, Sms};
 use crate::jobs::Queue;
 use crate::news::{self, Listener, News as _};
@@ -109,6 +110,8 @@ pub struct State {
     pub staff_logins: Rate<String>,
     /// Who carries one-time codes.
     pub sms: Arc<dyn Sms>,
+    /// How many of them may leave.
+    pub code_sends: CodeSends,
     /// What [`ConsoleSms`] would have sent.
     pub otp_outbox: OtpOutbox,
     /// Who takes riders' money.
@@ -146,6 +149,7 @@ impl App {
             Some(SmsProvider::Console) => Arc::new(ConsoleSms::new(otp_outbox.clone(), clock.clone())),
             None => Arc::new(NoCarrier),
         };
+        let code_sends = CodeSends::new(clock.clone())?;
         let passwords = Passwords::new(random.clone())?;
         let staff_quota = Quota::with_period(limits::STAFF_LOGIN_EVERY)
             .map(|quota| quota.allow_burst(limits::STAFF_LOGINS_BURST));
@@ -165,6 +169,7 @@ impl App {
             passwords,
             staff_logins,
             sms,
+            code_sends,
             otp_outbox,
             providers,
             queues,
@@ -195,6 +200,7 @@ impl App {
 
     /// Starts all that runs beside requests; it ends with `shutdown`.
     pub fn start(&self, tracker: &TaskTracker, shutdown: &CancellationToken) {
+        crate::metrics::describe();
         let (app, stop) = (self.clone(), shutdown.clone());
         tracker.spawn(async move {
             stop.cancelled().await;

@@ -28,7 +28,7 @@ use entities::job::{self, JobState};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, Query};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, QueryFilter, Set};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QuerySelect, Set};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::panic::AssertUnwindSafe;
@@ -187,6 +187,11 @@ pub async fn drain_due(app: &App) -> Result<usize> {
 }
 
 async fn claim(app: &App, count: u64) -> Result<Vec<Job>> {
+    // An idle worker only reads.
+    let waiting = job::Entity::find().filter(is_due(app.clock.now())).limit(1).one(app.db.read()).await?;
+    if waiting.is_none() {
+        return Ok(Vec::new());
+    }
     let owner = format!("{}/{}", app.instance_id, hex::encode(app.random.bytes::<8>()));
     let rows = app
         .db
@@ -196,15 +201,7 @@ async fn claim(app: &App, count: u64) -> Result<Vec<Job>> {
                 let due = Query::select()
                     .column(job::Column::Id)
                     .from(job::Entity)
-                    .cond_where(
-                        Condition::any()
-                            .add(job::Column::State.eq(JobState::Ready).and(job::Column::RunAt.lte(tx.now())))
-                            .add(
-                                job::Column::State
-                                    .eq(JobState::Running)
-                                    .and(job::Column::LeaseUntil.lt(tx.now())),
-                            ),
-                    )
+                    .cond_where(is_due(tx.now()))
                     .order_by(job::Column::RunAt, Order::Asc)
                     .order_by(job::Column::Id, Order::Asc)
                     .limit(count)
@@ -229,6 +226,13 @@ async fn claim(app: &App, count: u64) -> Result<Vec<Job>> {
         protocol::crash::point(crash::AFTER_JOB_CLAIM);
     }
     Ok(rows.into_iter().map(Job::from).collect())
+}
+
+/// Its time has come, or its worker has not come back.
+fn is_due(now: DateTime<Utc>) -> Condition {
+    Condition::any()
+        .add(job::Column::State.eq(JobState::Ready).and(job::Column::RunAt.lte(now)))
+        .add(job::Column::State.eq(JobState::Running).and(job::Column::LeaseUntil.lt(now)))
 }
 
 impl From<job::Model> for Job {

@@ -29,7 +29,7 @@ pub mod http;
 pub mod idempotency;
 pub mod jobs;
 pub mod limits;
-pub mod metrics;
+mod metrics;
 pub mod money;
 pub mod news;
 pub mod page;

@@ -107,6 +107,12 @@ pub const OTP_ATTEMPTS_MAX: i32 = 5;
 pub const OTP_RESEND_AFTER: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
 /// Codes to the same number or address in an hour.
 pub const OTP_PER_HOUR: u64 = 5;
+/// Codes that one address may ask for at once: many riders share one at a mobile carrier.
+pub const OTP_SENDS_BURST_PER_IP: NonZeroU32 = NonZeroU32::new(30).unwrap();
+/// How often one more code is allowed to an address after that.
+pub const OTP_SENDS_EVERY_PER_IP: Duration = Duration::from_secs(10);
+/// Codes that this process sends in a second, to anybody.
+pub const OTP_SENDS_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).unwrap();
 /// Tries of codes to the same number or address in a day.
 pub const OTP_WRONG_PER_DAY: i64 = 40;
 /// Texts that the console's outbox remembers.

@@ -2,8 +2,8 @@
 
 use metrics::{Unit, describe_counter, describe_histogram};
 
-/// Gives every metric of the foundation its help text. Call it once, after the recorder is installed.
-pub fn describe() {
+/// Gives every metric of the foundation its help text, in the recorder that is installed.
+pub(crate) fn describe() {
     describe_counter!(
         "chautari_http_requests_total",
         "Answered requests by route (as registered), method and status."

@@ -6,11 +6,14 @@ pub mod otp_verify;
 pub mod me;
 pub mod profile;
 pub mod refresh;
+mod sends;
 mod session;
 
 pub mod account;
 pub mod identifier;
 pub mod sms;
+
+pub use sends::CodeSends;
 
 use crate::app::App;
 use crate::news;

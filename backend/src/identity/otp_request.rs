@@ -11,6 +11,7 @@ use crate::identity::identifier::Identifier;
 use crate::identity::sms::SmsError;
 use crate::identity::{Refusal, account};
 use crate::limits;
+use crate::rate::ClientAddress;
 use axum::extract::State;
 use entities::id::OtpRequestId;
 use entities::otp_request::{self, OtpPurpose};
@@ -47,6 +48,7 @@ pub(super) struct OtpRequested {
 /// Sends a one-time code to a telephone number or an e-mail address.
 #[utoipa::path(post, path = "/auth/otp/request", tag = "auth", request_body = OtpRequest, responses((status = 200, body = OtpRequested), (status = 422, body = ProblemBody), (status = 429, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub(super) async fn request_otp(
+    address: ClientAddress,
     State(app): State<App>,
     Json(request): Json<OtpRequest>,
 ) -> Result<Json<OtpRequested>> {
@@ -54,6 +56,7 @@ pub(super) async fn request_otp(
         return Err(Refusal::SignInUnavailable.into());
     }
     let identifier = Identifier::parse(&request.identifier)?;
+    app.code_sends.check(address)?;
     let code = format!("{:06}", app.random.below(1_000_000));
     let (to, key, secret) = (identifier.clone(), app.secrets.otp_key, code.clone());
     app.db

@@ -14,7 +14,7 @@ use entities::station_slot::{self, SlotStatus};
 use protocol::control::{Inventory, SlotReport};
 use protocol::types::{BankSerial, SlotNumber, SlotState};
 use sea_orm::sea_query::{Expr, OnConflict};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, Set};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect, Set};
 use serde_json::json;
 
 /// How a report differs from the book, after the book was brought in line with it.
@@ -172,7 +172,7 @@ pub async fn place(
     level_percent: Option<u8>,
     at: DateTime<Utc>,
 ) -> Result<bool> {
-    let row = power_bank::Entity::find_by_id(bank).one(tx).await?;
+    let row = power_bank::Entity::find_by_id(bank).lock_exclusive().one(tx).await?;
     let row = row.ok_or_else(|| Error::internal(format!("power_banks {bank} does not exist")))?;
     let was_here = row.current_slot == Some(slot.id);
     if let Some(old) = row.current_slot.filter(|old| *old != slot.id) {
@@ -251,7 +251,7 @@ pub async fn clear_slot(tx: &Tx, slot: StationSlotId, at: DateTime<Utc>) -> Resu
 
 /// Takes a bank out of its slot and answers which that was.
 pub async fn lift(tx: &Tx, bank: PowerBankId, at: DateTime<Utc>) -> Result<Option<StationSlotId>> {
-    let row = power_bank::Entity::find_by_id(bank).one(tx).await?;
+    let row = power_bank::Entity::find_by_id(bank).lock_exclusive().one(tx).await?;
     let Some(slot) = row.and_then(|row| row.current_slot) else { return Ok(None) };
     let lifted = power_bank::ActiveModel {
         id: Set(bank),

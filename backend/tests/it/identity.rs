@@ -1,9 +1,13 @@
 //! Signing in: one code, one person, one session at a time; nothing to be learnt or guessed.
 
 use crate::test_app::TestApp;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Method;
 use entities::{otp_request, user, user_points, user_profile, wallet};
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 
 const PHONE: &str = "+9779841000001";
 
@@ -140,6 +144,27 @@ async fn codes_cannot_be_pumped() {
         ask().await.problem(429, "otp_too_many");
         assert_eq!(otp_request::Entity::find().count(test.app.db.read()).await.unwrap(), 5);
     }
+}
+
+#[tokio::test]
+async fn one_address_cannot_send_codes_to_the_whole_city() {
+    let test = TestApp::new().await;
+    let ask = async |number: u32, address: [u8; 4]| {
+        let nobody = test.anonymous();
+        let body = json!({ "identifier": format!("+97798410{number:05}") }).to_string();
+        let request = nobody.request(Method::POST, "/api/v1/auth/otp/request");
+        let mut request = request.header("content-type", "application/json").body(Body::from(body)).unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from((address, 4000))));
+        nobody.send(request).await
+    };
+    for number in 0..30 {
+        test.clock.advance_ms(50);
+        ask(number, [27, 34, 0, 1]).await.ok();
+    }
+    ask(90, [27, 34, 0, 1]).await.problem(429, "rate_limited");
+    ask(91, [27, 34, 0, 2]).await.ok();
+    test.clock.advance_ms(10_000);
+    ask(92, [27, 34, 0, 1]).await.ok();
 }
 
 #[tokio::test]
