@@ -36,7 +36,7 @@ impl FleetSettings {
         Self { station: StationSettings::new(address), ramp_ms: 0, faults_per_station: 0 }
     }
 
-    /// Keeps flash and cabinets in this directory, which must exist.
+    /// Keeps flash and cabinets in this directory.
     pub fn kept_in(mut self, directory: PathBuf) -> Self {
         self.station.directory = Some(directory);
         self

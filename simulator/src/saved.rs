@@ -18,6 +18,11 @@ pub enum SavedError {
     Content(PathBuf, #[source] serde_json::Error),
 }
 
+/// Makes a directory and those above it, unless they are there.
+pub(crate) fn make_directory(path: &Path) -> Result<(), SavedError> {
+    fs::create_dir_all(path).map_err(|error| SavedError::Io(path.to_owned(), error))
+}
+
 /// Reads what was saved; `None` if nothing was saved yet.
 pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, SavedError> {
     match fs::read(path) {

@@ -27,7 +27,7 @@ use crate::cabinet::Cabinet;
 use crate::faults::{Fault, FaultPlan, StationStep};
 use crate::flash::StationFlash;
 use crate::limits::ORDERS_WAITING_MAX;
-use crate::saved::SavedError;
+use crate::saved::{self, SavedError};
 use crate::street::Hands;
 use crate::tally::Tally;
 
@@ -36,7 +36,7 @@ use crate::tally::Tally;
 pub struct StationSpec {
     /// Its id in the backend.
     pub station_id: StationId,
-    /// The serial number on its sticker; also the name of its files.
+    /// The serial number on its sticker.
     pub serial: String,
     /// Its key.
     pub key: StationKey,
@@ -67,7 +67,7 @@ pub struct StationSettings {
     pub event_interval_ms: Option<u64>,
     /// How long the power is away after a power cut by a fault.
     pub power_off_ms: u64,
-    /// Where flash and cabinets are kept; `None`: in memory.
+    /// Where flash and cabinets are kept, made if it is not there; `None`: in memory.
     pub directory: Option<PathBuf>,
     /// The same seed gives the same readings, waits and nonces.
     pub seed: u64,
@@ -92,9 +92,10 @@ impl StationSettings {
         }
     }
 
-    /// The file of a station, if there is a directory.
-    fn file(&self, serial: &str, what: &str) -> Option<PathBuf> {
-        self.directory.as_ref().map(|directory| directory.join(format!("{serial}.{what}.json")))
+    /// The file of a station, if there is a directory. A station that is provisioned anew has another id
+    /// and begins with new files.
+    fn file(&self, station_id: StationId, what: &str) -> Option<PathBuf> {
+        self.directory.as_ref().map(|directory| directory.join(format!("{station_id}.{what}.json")))
     }
 }
 
@@ -154,8 +155,11 @@ impl Station {
         settings: Arc<StationSettings>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SavedError> {
+        if let Some(directory) = &settings.directory {
+            saved::make_directory(directory)?;
+        }
         let banks = spec.banks.iter().cloned();
-        let cabinet = match settings.file(&spec.serial, "cabinet") {
+        let cabinet = match settings.file(spec.station_id, "cabinet") {
             Some(file) => Cabinet::restored(file, spec.slots, banks)?,
             None => Cabinet::with_banks(spec.slots, banks),
         };
@@ -204,7 +208,8 @@ impl Station {
 
     /// Switches it on. Must be called within a tokio runtime.
     pub fn start(self) -> Result<StationHandle, SavedError> {
-        let flash = StationFlash::open(self.settings.file(&self.spec.serial, "flash"), self.faults.clone())?;
+        let flash =
+            StationFlash::open(self.settings.file(self.spec.station_id, "flash"), self.faults.clone())?;
         for slot in self.faults.take_jammed() {
             self.cabinet.set_jammed(slot, true);
         }
@@ -296,7 +301,7 @@ impl StationHandle {
         let _ = self.orders.send(Order::Report(happening)).await;
     }
 
-    /// Plans a fault, counted from now.
+    /// Plans a fault, counted from now. A wrong oscillator shows from the next boot on.
     pub fn plan(&self, fault: Fault) {
         match fault {
             Fault::JammedMotor { slot } => self.cabinet.set_jammed(slot, true),

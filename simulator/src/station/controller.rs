@@ -73,6 +73,7 @@ struct Controller<'s> {
     sampler: Sampler,
     random: SmallRng,
     booted_at_ms: u64,
+    drift_ppm: i64,
     connected_at_ms: u64,
     opened_at_ms: Option<u64>,
     samples_acknowledged: u32,
@@ -103,6 +104,7 @@ impl<'s> Controller<'s> {
         let event_at_ms =
             settings.event_interval_ms.map_or(u64::MAX, |every| random.random_range(0..every.max(1)));
         let booted_at_ms = station.clock.monotonic_ms();
+        let drift_ppm = station.faults.drift_ppm().into();
         station.tally.boots.one();
         let mut controller = Self {
             sampler: Sampler::new(&mut random),
@@ -113,6 +115,7 @@ impl<'s> Controller<'s> {
             watch,
             random,
             booted_at_ms,
+            drift_ppm,
             connected_at_ms: 0,
             opened_at_ms: None,
             samples_acknowledged: 0,
@@ -478,7 +481,7 @@ impl<'s> Controller<'s> {
 
     fn uptime_ms(&self) -> u64 {
         let elapsed_ms = self.station.clock.monotonic_ms().saturating_sub(self.booted_at_ms);
-        let drift_ms = elapsed_ms as i64 * i64::from(self.station.faults.drift_ppm()) / 1_000_000;
+        let drift_ms = elapsed_ms as i64 * self.drift_ppm / 1_000_000;
         elapsed_ms.saturating_add_signed(drift_ms)
     }
 
