@@ -16,8 +16,8 @@ use crate::rate::Rate;
 use crate::staff::Passwords;
 use crate::stations::presence::PresenceMap;
 use crate::{
-    api, content, housekeeping, http, identity, jobs, limits, notifications, payments, points, rentals,
-    staff, stations,
+    achievements, api, content, housekeeping, http, identity, jobs, limits, notifications, payments, points,
+    rentals, staff, stations,
 };
 use axum::Router;
 use governor::Quota;
@@ -68,6 +68,8 @@ fn queues() -> Vec<Queue> {
         payments::reconcile::QUEUE,
         rentals::delivery::QUEUE,
         rentals::overdue::QUEUE,
+        achievements::on_rentals::QUEUE,
+        notifications::listeners::ON_ACHIEVEMENTS,
         notifications::listeners::ON_PAYMENTS,
         notifications::listeners::ON_POINTS,
     ]
@@ -78,6 +80,8 @@ const LISTENERS: &[Listener] = &[
     Listener { domain: identity::News::DOMAIN, queue: points::on_identity::QUEUE.name },
     Listener { domain: payments::News::DOMAIN, queue: notifications::listeners::ON_PAYMENTS.name },
     Listener { domain: points::News::DOMAIN, queue: notifications::listeners::ON_POINTS.name },
+    Listener { domain: rentals::News::DOMAIN, queue: achievements::on_rentals::QUEUE.name },
+    Listener { domain: achievements::News::DOMAIN, queue: notifications::listeners::ON_ACHIEVEMENTS.name },
 ];
 
 /// A handle on the running program, cheap to clone.

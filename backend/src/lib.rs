@@ -6,6 +6,7 @@
 
 pub mod app;
 
+pub mod achievements;
 pub mod content;
 pub mod identity;
 pub mod notifications;

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::jobs::{Job, Queue};
 use crate::money::Paisa;
 use crate::notifications::{notify, template};
-use crate::{payments, points};
+use crate::{achievements, payments, points};
 
 /// Hears of top-ups.
 pub const ON_PAYMENTS: Queue =
@@ -14,6 +14,10 @@ pub const ON_PAYMENTS: Queue =
 /// Hears of points.
 pub const ON_POINTS: Queue =
     Queue { name: "notifications.points", handler: |app, job| Box::pin(on_points(app, job)) };
+
+/// Hears of achievements.
+pub const ON_ACHIEVEMENTS: Queue =
+    Queue { name: "notifications.achievements", handler: |app, job| Box::pin(on_achievements(app, job)) };
 
 async fn on_payments(app: App, job: Job) -> Result<()> {
     let (user, data) = match job.payload()? {
@@ -30,6 +34,12 @@ async fn on_points(app: App, job: Job) -> Result<()> {
     let reason = points::rules::reason(source);
     tell(app, job, user, template::POINTS_EARNED, serde_json::json!({ "points": points, "reason": reason }))
         .await
+}
+
+async fn on_achievements(app: App, job: Job) -> Result<()> {
+    let achievements::News::Unlocked { user, name, points, .. } = job.payload()?;
+    let data = serde_json::json!({ "achievement": name, "points": points });
+    tell(app, job, user, template::ACHIEVEMENT_UNLOCKED, data).await
 }
 
 pub(crate) async fn tell(
