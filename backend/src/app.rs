@@ -70,8 +70,10 @@ fn queues() -> Vec<Queue> {
         rentals::overdue::QUEUE,
         achievements::on_rentals::QUEUE,
         notifications::listeners::ON_ACHIEVEMENTS,
+        rentals::reward::QUEUE,
         notifications::listeners::ON_PAYMENTS,
         notifications::listeners::ON_POINTS,
+        notifications::listeners::ON_RENTALS,
     ]
 }
 
@@ -82,6 +84,8 @@ const LISTENERS: &[Listener] = &[
     Listener { domain: points::News::DOMAIN, queue: notifications::listeners::ON_POINTS.name },
     Listener { domain: rentals::News::DOMAIN, queue: achievements::on_rentals::QUEUE.name },
     Listener { domain: achievements::News::DOMAIN, queue: notifications::listeners::ON_ACHIEVEMENTS.name },
+    Listener { domain: rentals::News::DOMAIN, queue: rentals::reward::QUEUE.name },
+    Listener { domain: rentals::News::DOMAIN, queue: notifications::listeners::ON_RENTALS.name },
 ];
 
 /// A handle on the running program, cheap to clone.

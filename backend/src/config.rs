@@ -60,6 +60,8 @@ pub struct BackendSettings {
     pub trust_forwarded_for: bool,
     /// Shows one-time codes in the log and on the console: for demonstrations only.
     pub demo: bool,
+    /// How long a station may begin to eject after the rider asked, milliseconds.
+    pub eject_life_ms: u32,
 }
 
 impl Default for BackendSettings {
@@ -72,6 +74,7 @@ impl Default for BackendSettings {
             requests_per_minute_per_ip: 600,
             trust_forwarded_for: false,
             demo: false,
+            eject_life_ms: 20_000,
         }
     }
 }

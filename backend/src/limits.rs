@@ -150,8 +150,6 @@ pub const USER_AGENT_MAX: usize = 200;
 pub const OPEN_RENTALS_MAX: i32 = 1;
 /// Banks that a start tries, fullest first, before it says that none is free.
 pub const BANKS_TRIED_MAX: usize = 8;
-/// How long a station may begin to eject after the rider asked.
-pub const EJECT_LIFE: chrono::TimeDelta = chrono::TimeDelta::seconds(20);
 /// A station whose clock may be further off than this refuses to eject, milliseconds.
 pub const EJECT_CLOCK_ERROR_MAX_MS: i32 = 5_000;
 /// What a wallet must hold for a postpaid rental, if staff have not said otherwise.

@@ -5,7 +5,9 @@ use crate::error::Result;
 use crate::jobs::{Job, Queue};
 use crate::money::Paisa;
 use crate::notifications::{notify, template};
-use crate::{achievements, payments, points};
+use crate::{achievements, payments, points, rentals};
+use chrono::{DateTime, FixedOffset, Utc};
+use serde_json::json;
 
 /// Hears of top-ups.
 pub const ON_PAYMENTS: Queue =
@@ -18,6 +20,10 @@ pub const ON_POINTS: Queue =
 /// Hears of achievements.
 pub const ON_ACHIEVEMENTS: Queue =
     Queue { name: "notifications.achievements", handler: |app, job| Box::pin(on_achievements(app, job)) };
+
+/// Hears of rentals.
+pub const ON_RENTALS: Queue =
+    Queue { name: "notifications.rentals", handler: |app, job| Box::pin(on_rentals(app, job)) };
 
 async fn on_payments(app: App, job: Job) -> Result<()> {
     let (user, data) = match job.payload()? {
@@ -40,6 +46,45 @@ async fn on_achievements(app: App, job: Job) -> Result<()> {
     let achievements::News::Unlocked { user, name, points, .. } = job.payload()?;
     let data = serde_json::json!({ "achievement": name, "points": points });
     tell(app, job, user, template::ACHIEVEMENT_UNLOCKED, data).await
+}
+
+async fn on_rentals(app: App, job: Job) -> Result<()> {
+    let (user, slug, data) = match job.payload()? {
+        rentals::News::Started { rental, user, code, station_name, due_at, .. } => {
+            let due_at = in_nepal(due_at);
+            let data = json!({ "rental": rental, "rental_code": code, "station_name": station_name, "due_at": due_at });
+            (user, template::RENTAL_STARTED, data)
+        }
+        rentals::News::Completed { rental, user, code, station_name, total_paisa, due_paisa, .. } => {
+            let due = (due_paisa > 0).then(|| Paisa(due_paisa).to_string());
+            let data = json!({
+                "rental": rental, "rental_code": code, "station_name": station_name,
+                "amount": Paisa(total_paisa - due_paisa).to_string(), "due": due,
+            });
+            (user, template::RENTAL_COMPLETED, data)
+        }
+        rentals::News::Cancelled { rental, user, code, reason } => {
+            let data = json!({ "rental": rental, "rental_code": code, "reason": reason.words() });
+            (user, template::RENTAL_CANCELLED, data)
+        }
+        rentals::News::Overdue { rental, user, code, due_at } => {
+            let data = json!({ "rental": rental, "rental_code": code, "due_at": in_nepal(due_at) });
+            (user, template::RENTAL_OVERDUE, data)
+        }
+        rentals::News::InDoubt { rental, user, code } => {
+            (user, template::RENTAL_IN_DOUBT, json!({ "rental": rental, "rental_code": code }))
+        }
+    };
+    tell(app, job, user, slug, data).await
+}
+
+/// A moment as riders in Nepal (UTC+05:45, no summer time) say it.
+fn in_nepal(at: DateTime<Utc>) -> String {
+    const NEPAL_S: i32 = (5 * 60 + 45) * 60;
+    match FixedOffset::east_opt(NEPAL_S) {
+        Some(nepal) => at.with_timezone(&nepal).format("%H:%M on %-d %B").to_string(),
+        None => at.to_rfc3339(),
+    }
 }
 
 pub(crate) async fn tell(

@@ -16,11 +16,11 @@ use crate::payments::ledger::Captured;
 use chrono::TimeDelta;
 use entities::command::{self, CommandState};
 use entities::hold::{self, HoldState};
-use entities::id::{CommandId, PowerBankId, RentalId, StationSlotId};
+use entities::id::{CommandId, PowerBankId, RentalId, StationId, StationSlotId};
 use entities::incident::IncidentKind;
 use entities::money::Paisa;
 use entities::rental::{self, RentalPaymentStatus, RentalStatus};
-use entities::user;
+use entities::{station, user};
 use protocol::control::Verdict;
 use protocol::types::EventNo;
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -289,7 +289,8 @@ impl Case {
             Told::Started => {
                 overdue::watch(tx, rental, due_at).await?;
                 let started_at = decision.next.started_at.unwrap_or(tx.now());
-                News::Started { rental, user, code, started_at, due_at }
+                let station_name = self.station_name(tx, self.rental.station_id).await?;
+                News::Started { rental, user, code, station_name, started_at, due_at }
             }
             Told::Cancelled => News::Cancelled { rental, user, code, reason: cancel_reason(event) },
             Told::Completed => {
@@ -298,13 +299,22 @@ impl Case {
                     Bank::Returned(place) => Some(uuid::Uuid::from(place.station).into()),
                     Bank::Keep | Bank::WithRider | Bank::StillIn => None,
                 };
+                let station_name = match station {
+                    Some(station) => self.station_name(tx, station).await?,
+                    None => "our office".to_owned(),
+                };
                 let (total_paisa, due_paisa, on_time) = (bill.total.0, captured.due.0, bill.on_time);
-                News::Completed { rental, user, code, station, total_paisa, due_paisa, on_time }
+                News::Completed { rental, user, code, station, station_name, total_paisa, due_paisa, on_time }
             }
             Told::Overdue => News::Overdue { rental, user, code, due_at },
             Told::DoubtReleased => News::InDoubt { rental, user, code },
         };
         news::publish(tx, &news).await
+    }
+
+    async fn station_name(&self, tx: &Tx, id: StationId) -> Result<String> {
+        let station = station::Entity::find_by_id(id).one(tx).await?;
+        Ok(station.ok_or_else(|| self.impossible("its station is missing"))?.station_name)
     }
 
     fn impossible(&self, what: &str) -> Error {

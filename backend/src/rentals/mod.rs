@@ -22,6 +22,7 @@ pub mod outcome;
 pub mod returns;
 
 pub mod overdue;
+pub mod reward;
 
 pub mod active;
 pub mod detail;
@@ -54,6 +55,8 @@ pub enum News {
         user: UserId,
         /// Its code for people.
         code: String,
+        /// Where, in people's words.
+        station_name: String,
         /// When the bank left.
         started_at: DateTime<Utc>,
         /// When it must be back.
@@ -80,6 +83,8 @@ pub enum News {
         code: String,
         /// Where it came back; none if staff said so.
         station: Option<StationId>,
+        /// Where it ended, in people's words.
+        station_name: String,
         /// What it cost.
         total_paisa: i64,
         /// Of that, what could not be paid.
@@ -130,6 +135,17 @@ pub enum CancelReason {
 }
 
 impl CancelReason {
+    /// For people, after "nothing was charged:".
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::StationUnreachable => "the station could not be reached",
+            Self::StationRefused => "the station could not give out that power bank",
+            Self::EjectFailed => "the power bank stayed in its slot",
+            Self::Withdrawn => "you called it off",
+            Self::DecidedByStaff => "our staff found the power bank in its slot",
+        }
+    }
+
     /// The code on the API and in the table.
     pub const fn as_str(self) -> &'static str {
         match self {

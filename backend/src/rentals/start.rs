@@ -19,6 +19,7 @@ use crate::stations::{self, inventory};
 use crate::{crash, limits};
 use axum::extract::State;
 use axum::http::StatusCode;
+use chrono::TimeDelta;
 use entities::command::{self, CommandKind, CommandState};
 use entities::id::{CommandId, RentalId, RentalPackageId, UserId};
 use entities::money::Paisa;
@@ -89,7 +90,8 @@ async fn begin(tx: &Tx, app: &App, user: UserId, wanted: &StartRental) -> Result
     let draft = Draft { user, station: &station, package: &package, snapshot: &snapshot, hold };
     let (rental, bank, slot) = take_bank(tx, &draft, wanted.power_bank_sn.as_deref()).await?;
     set_aside(tx, user, rental.id, &snapshot, hold).await?;
-    order_eject(tx, user, &rental, &bank, &slot).await?;
+    let life = TimeDelta::milliseconds(i64::from(app.settings.backend.eject_life_ms));
+    order_eject(tx, &rental, &bank, &slot, life).await?;
     let mut shown = detail::view(tx, vec![rental], tx.now()).await?;
     shown.pop().ok_or_else(|| Error::internal("a rental that was just written is not there"))
 }
@@ -237,7 +239,7 @@ async fn insert(
         status: Set(RentalStatus::Pending),
         started_at: Set(None),
         ended_at: Set(None),
-        due_at: Set(now + chrono::TimeDelta::minutes(i64::from(draft.snapshot.duration_minutes))),
+        due_at: Set(now + TimeDelta::minutes(i64::from(draft.snapshot.duration_minutes))),
         amount_paid_paisa: Set(Paisa::ZERO),
         overdue_amount_paisa: Set(Paisa::ZERO),
         payment_status: Set(RentalPaymentStatus::Pending),
@@ -289,10 +291,10 @@ async fn set_aside(
 
 async fn order_eject(
     tx: &Tx,
-    user: UserId,
     rental: &rental::Model,
     bank: &power_bank::Model,
     slot: &station_slot::Model,
+    life: TimeDelta,
 ) -> Result<()> {
     let id = rental.eject_cmd_id.ok_or_else(|| Error::internal("a rental without an eject"))?;
     command::ActiveModel {
@@ -303,13 +305,13 @@ async fn order_eject(
         bank_serial: Set(Some(bank.serial_number.clone())),
         argument: Set(0),
         rental_id: Set(Some(rental.id)),
-        requested_by: Set(Some(user)),
+        requested_by: Set(Some(rental.user_id)),
         state: Set(CommandState::New),
         instance_id: Set(None),
         reason: Set(None),
         uncertain: Set(false),
         verdict_event_no: Set(None),
-        expires_at: Set(tx.now() + limits::EJECT_LIFE),
+        expires_at: Set(tx.now() + life),
         max_clock_error_ms: Set(limits::EJECT_CLOCK_ERROR_MAX_MS),
         offered_at: Set(None),
         finished_at: Set(None),

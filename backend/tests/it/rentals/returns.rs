@@ -21,6 +21,7 @@ async fn a_return_before_its_done_proves_both() {
         assert_eq!(world.money(&rider).await, (45_000, 0));
         world.books_agree().await;
         // DONE, lost until now, changes nothing.
+        let row = world.rental(id).await;
         assert_eq!(world.verdict(id, Verdict::Done).await, ItemResult::Stored);
         assert_eq!(world.rental(id).await, row);
         assert!(world.incidents().await.is_empty());

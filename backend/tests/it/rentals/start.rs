@@ -50,6 +50,16 @@ async fn a_rental_is_charged_exactly_its_package() {
         assert_eq!(world.money(&rider).await, (45_000, 0));
         assert_eq!(world.bank(1).await.status, PowerBankStatus::Available);
         assert_eq!(world.bank(1).await.battery_level, Some(40));
+        world.books_agree().await;
+        let points = world.test.bearer(&rider.token).get("/api/v1/points/summary").await.ok();
+        assert!(points["current"].as_i64().unwrap() >= 55, "{points}");
+        assert!(world.rental(id).await.timely_return_bonus_awarded);
+        let told = world.test.bearer(&rider.token).get("/api/v1/notifications").await.ok();
+        let titles: Vec<&str> =
+            told["items"].as_array().unwrap().iter().filter_map(|item| item["title"].as_str()).collect();
+        for title in ["Your power bank is ready", "Thank you for returning it"] {
+            assert!(titles.contains(&title), "{titles:?}");
+        }
         let active = world.test.bearer(&rider.token).get("/api/v1/rentals/active").await.ok();
         assert_eq!(active["rental"], json!(null));
         let history =
