@@ -80,8 +80,9 @@ impl Hands {
     /// Puts a bank that is out into the first free slot of a cabinet, drained for that long.
     /// `false` if the cabinet is full or nobody has the bank.
     pub fn put_back(&self, bank: BankSerial, cabinet: &Cabinet, drained_ms: f64) -> bool {
+        let Some(slot) = cabinet.free_slot() else { return false };
         let mut hands = self.lock();
-        let (Some(slot), Some(mut held)) = (cabinet.free_slot(), hands.remove(&bank)) else { return false };
+        let Some(mut held) = hands.remove(&bank) else { return false };
         held.drain_for(drained_ms);
         match cabinet.insert(slot, held) {
             Ok(()) => true,
@@ -94,5 +95,34 @@ impl Hands {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<BankSerial, PowerBank>> {
         self.banks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bank(number: u8) -> PowerBank {
+        PowerBank::new(BankSerial([number; 8]), 0.5)
+    }
+
+    #[test]
+    fn a_bank_that_finds_no_room_stays_in_the_hand() {
+        let hands = Hands::default();
+        hands.take(bank(1));
+        let full = Cabinet::with_banks(1, [bank(2)]);
+        assert!(!hands.put_back(bank(1).serial, &full, 0.0));
+        assert!(hands.hold(bank(1).serial));
+        assert!(!hands.put_back(bank(3).serial, &Cabinet::with_banks(1, []), 0.0));
+        assert!(hands.put_back(bank(1).serial, &Cabinet::with_banks(1, []), 0.0));
+        assert!(hands.banks().is_empty());
+    }
+
+    #[test]
+    fn a_bank_that_is_in_no_cabinet_is_in_somebodys_hands() {
+        let cabinet = Cabinet::with_banks(2, [bank(1)]);
+        let standing = StandingCabinet { station_id: StationId([0; 16]), serial: "S".to_owned(), cabinet };
+        let street = Street::new(vec![standing], Hands::default(), [bank(1), bank(2)]);
+        assert_eq!(street.hands().banks(), [bank(2)]);
     }
 }
