@@ -156,6 +156,14 @@ impl Db {
         Ok(())
     }
 
+    /// Whether this process is the only one that writes these books.
+    pub fn is_embedded(&self) -> bool {
+        match &self.writer {
+            Writer::Sqlite { .. } => true,
+            Writer::Postgres(_) => false,
+        }
+    }
+
     /// Rings when a commit contained new jobs.
     pub fn jobs_written(&self) -> Arc<Notify> {
         self.maker.jobs_written.clone()

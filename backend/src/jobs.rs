@@ -139,6 +139,9 @@ pub async fn run(app: App, shutdown: CancellationToken) {
     let written = app.db.jobs_written();
     let places = Arc::new(Semaphore::new(limits::JOBS_CONCURRENT));
     let tracker = TaskTracker::new();
+    if let Err(error) = take_over(&app).await {
+        tracing::error!(%error, "jobs of the last process wait for the end of their leases");
+    }
     while !shutdown.is_cancelled() {
         let free = places.available_permits().max(1);
         let claimed = match claim(&app, free as u64).await {
@@ -170,6 +173,31 @@ pub async fn run(app: App, shutdown: CancellationToken) {
     }
     tracker.close();
     tracker.wait().await;
+}
+
+/// Jobs that the last process of these books was running when it ended may be claimed at once. Where several
+/// processes share the books nobody knows whose they are, and their leases run out.
+pub async fn take_over(app: &App) -> Result<()> {
+    if !app.db.is_embedded() {
+        return Ok(());
+    }
+    let released = app.db.write(|tx| {
+        Box::pin(async move {
+            let ready = job::ActiveModel {
+                state: Set(JobState::Ready),
+                lease_until: Set(None),
+                lease_owner: Set(None),
+                ..Default::default()
+            };
+            job::Entity::update_many()
+                .set(ready)
+                .filter(job::Column::State.eq(JobState::Running))
+                .exec(tx)
+                .await?;
+            Ok(())
+        })
+    });
+    released.await
 }
 
 /// Runs everything that is due now, one after the other, and answers how many ran. For tests.

@@ -7,7 +7,7 @@ use backend::limits;
 use chrono::TimeDelta;
 use entities::incident::{self, IncidentKind};
 use entities::job::{self, JobState};
-use sea_orm::EntityTrait;
+use sea_orm::{EntityTrait, Set};
 
 async fn enqueue(test: &TestApp, queue: &'static str, dedup_key: Option<&'static str>) -> bool {
     let written = test.app.db.write(move |tx| {
@@ -68,6 +68,35 @@ async fn a_job_that_always_fails_is_dead_after_its_last_attempt_and_staff_are_to
             incidents.iter().map(|incident| incident.kind).collect::<Vec<_>>(),
             [IncidentKind::JobDead]
         );
+    }
+}
+
+#[tokio::test]
+async fn a_job_of_a_process_that_died_is_taken_over() {
+    for test in TestApp::on_each_backend().await {
+        enqueue(&test, "news", None).await;
+        let lease_until = test.app.clock.now() + limits::JOB_LEASE;
+        let claimed = test.app.db.write(move |tx| {
+            Box::pin(async move {
+                let running = job::ActiveModel {
+                    state: Set(JobState::Running),
+                    attempts: Set(1),
+                    lease_until: Set(Some(lease_until)),
+                    lease_owner: Set(Some("a process that died".to_owned())),
+                    ..Default::default()
+                };
+                job::Entity::update_many().set(running).exec(tx).await?;
+                Ok(())
+            })
+        });
+        claimed.await.unwrap();
+        assert_eq!(test.drain_jobs().await, 0);
+        jobs::take_over(&test.app).await.unwrap();
+        // The books of one process know that it is dead; those of several wait for the lease.
+        let embedded = test.backend() == "sqlite";
+        assert_eq!(test.drain_jobs().await, usize::from(embedded));
+        test.clock.advance_ms(limits::JOB_LEASE.num_milliseconds().unsigned_abs() + 1);
+        assert_eq!(test.drain_jobs().await, usize::from(!embedded));
     }
 }
 
