@@ -100,8 +100,9 @@ async fn run(app: App, job: Job) -> Result<()> {
             again_at(&app, &job, row.expires_at + VERDICT_GRACE).await?;
             match app.presence.route(row.station_id) {
                 Some(route) if Some(route.instance_id) == row.instance_id => offer(&app, &row, &route).await,
-                // Another process must not have it: the first one may have sent it.
-                Some(_) | None => Ok(()),
+                // Another process must not have it: the first one may have sent it. The station knows.
+                Some(route) => ask_station(&app, &row, &route).await,
+                None => Ok(()),
             }
         }
         CommandState::Received if !expired => again_at(&app, &job, row.expires_at + VERDICT_GRACE).await,
@@ -186,10 +187,7 @@ async fn resolve_doubt(app: &App, job: &Job, row: &command::Model) -> Result<()>
         withdraw(app, row).await?;
     }
     if let Some(route) = app.presence.route(row.station_id) {
-        let briefing = sessions::briefing(app, row.station_id).await?;
-        if let Err(error) = client(app, &route.gateway_url).brief(row.station_id, &briefing).await {
-            tracing::debug!(command = %row.id, %error, "a station could not be asked");
-        }
+        ask_station(app, row, &route).await?;
     }
     let (job, id) = (job.clone(), row.id);
     let write = app.db.write(move |tx| {
@@ -197,6 +195,19 @@ async fn resolve_doubt(app: &App, job: &Job, row: &command::Model) -> Result<()>
         Box::pin(async move { age(tx, &job, id).await })
     });
     write.await?.count(now);
+    Ok(())
+}
+
+/// Asks the station what its journal says; it answers by the inbox, if it ever hears the question.
+async fn ask_station(app: &App, row: &command::Model, route: &Route) -> Result<()> {
+    let mut briefing = sessions::briefing(app, row.station_id).await?;
+    let cmd_id = protocol::types::CommandId::from(row.id.0);
+    if !briefing.queries.contains(&cmd_id) {
+        briefing.queries.push(cmd_id);
+    }
+    if let Err(error) = client(app, &route.gateway_url).brief(row.station_id, &briefing).await {
+        tracing::debug!(command = %row.id, %error, "a station could not be asked");
+    }
     Ok(())
 }
 

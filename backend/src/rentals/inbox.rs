@@ -29,7 +29,7 @@ use protocol::control::{
     UplinkItem,
 };
 use protocol::types::EventNo;
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{LockType, OnConflict};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
@@ -249,7 +249,8 @@ async fn apply_or_park(app: &App, event: station_event::Model) -> Result<()> {
 
 /// Applies one event and marks it, in one transaction. Two that apply the same event meet at the station's lock.
 async fn apply(tx: &Tx, event: station_event::Model) -> Result<Vec<Applied>> {
-    station::Entity::find_by_id(event.station_id).lock_exclusive().one(tx).await?;
+    // Weaker than an exclusive lock, so that rows which refer to the station can still be written.
+    station::Entity::find_by_id(event.station_id).lock(LockType::NoKeyUpdate).one(tx).await?;
     let fresh = station_event::Entity::find_by_id(event.id).one(tx).await?;
     if fresh.is_none_or(|fresh| fresh.applied_at.is_some()) {
         return Ok(Vec::new());

@@ -9,9 +9,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use entities::command;
 use entities::rental::{self, RentalStatus};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
-/// Tells the recorder what each metric means; call it once it is installed.
-pub fn describe() {
+/// How often rentals are counted by state.
+const REFRESH: Duration = Duration::from_secs(5);
+
+/// Tells the recorder what each metric means.
+pub(crate) fn describe() {
     metrics::describe_counter!("chautari_rentals_completed_total", "Rentals whose power bank came back");
     metrics::describe_gauge!("chautari_rentals", "Rentals that are not final, by state");
     metrics::describe_counter!("chautari_commands_total", "Commands that ended, by kind and outcome");
@@ -72,8 +77,20 @@ impl Applied {
     }
 }
 
-/// Sets the gauge of rentals by state; call it before each scrape.
-pub async fn refresh(app: &App) -> Result<()> {
+/// Keeps the gauge of rentals by state, until `shutdown`.
+pub(crate) async fn watch(app: App, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
+        if let Err(error) = refresh(&app).await {
+            tracing::warn!(%error, "rentals could not be counted");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(REFRESH) => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+}
+
+async fn refresh(app: &App) -> Result<()> {
     for status in places::OPEN {
         let count =
             rental::Entity::find().filter(rental::Column::Status.eq(status)).count(app.db.read()).await?;

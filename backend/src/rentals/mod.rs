@@ -202,4 +202,5 @@ pub(crate) fn take_up(app: &App, tracker: &TaskTracker, shutdown: &CancellationT
         }
     });
     tracker.spawn(inbox::sweep(app.clone(), shutdown.clone()));
+    tracker.spawn(metrics::watch(app.clone(), shutdown.clone()));
 }

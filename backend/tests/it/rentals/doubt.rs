@@ -41,6 +41,24 @@ async fn after_a_gateway_restart_the_station_decides() {
 }
 
 #[tokio::test]
+async fn when_all_of_us_restarted_the_station_is_asked_at_once() {
+    for world in World::on_each_backend().await {
+        world.station("A", &[Some(1)]).await;
+        let rider = world.rider(500).await;
+        let id = world.start(&rider, "A").await;
+        world.restart_gateway();
+        backend::rentals::delivery::resume(&world.test.app).await.unwrap();
+        world.settle().await;
+        let eject = world.eject(id).await;
+        assert!(world.gateway.lock().unwrap().asked.contains(&eject.id.0.into()));
+        assert!(world.gateway.lock().unwrap().commands.is_empty(), "the new process is not offered it");
+        world.report(id, ReportedState::NeverSeen).await;
+        assert_eq!(world.money(&rider).await, (50_000, 0));
+        world.books_agree().await;
+    }
+}
+
+#[tokio::test]
 async fn a_station_that_cannot_tell_keeps_the_hold_and_its_table_settles_it() {
     for world in World::on_each_backend().await {
         let a = world.station("A", &[Some(1), Some(2)]).await;
