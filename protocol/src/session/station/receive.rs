@@ -15,7 +15,7 @@ use crate::session::flash::Flash;
 use crate::session::sensors::SlotSensors;
 use crate::session::{CloseReason, Deadline};
 use crate::time::Anchor;
-use crate::types::CommandId;
+use crate::types::{CommandId, EventNo};
 
 type Outcome = Result<(), CloseReason>;
 
@@ -225,10 +225,13 @@ impl<const SAMPLES: usize> StationSession<SAMPLES> {
         }
         if let Some(through) = ack.events_through {
             open.events.free_through(through);
-            open.is_briefed = true;
+            let was_briefed = core::mem::replace(&mut open.is_briefed, true);
             open.briefing_deadline = Deadline::NEVER;
             if through > self.last_event {
                 self.catch_up_events(through, board);
+            } else if !was_briefed && through > EventNo(0) {
+                // What waits was never sent: the stored events with these numbers are of the flash that was lost.
+                self.catch_up_events(self.last_event, board);
             } else {
                 board.flash.trim_events(through);
             }

@@ -254,6 +254,21 @@ fn a_lost_journal_says_evicted_of_everything_before_the_loss() {
     assert_eq!(verdict_of(&mut pair, |_| {}), Some(DONE));
 }
 
+/// As many events wait as the store has of the flash that was lost: none of them may be taken for a known one.
+#[test]
+fn a_lost_flash_loses_no_event_of_a_young_station() {
+    let mut pair = Pair::open();
+    pair.board.flash = MemoryFlash::lost();
+    pair.backend.accepted = None;
+    pair.power_cycle();
+    pair.insert(2, bank(9));
+    pair.insert(3, bank(8));
+    pair.connect();
+    pair.advance(6_000);
+    let inserted = pair.backend.events.values().filter(|event| event.contains("BankInserted"));
+    assert_eq!(inserted.count(), 2);
+}
+
 #[test]
 fn kinds_that_move_nothing_are_done_too() {
     let mut pair = Pair::open();
