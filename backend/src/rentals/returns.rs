@@ -136,7 +136,9 @@ async fn ask_rental(
     let place = Place { station: station.0.into(), slot: report.slot };
     if let Some(serial) = report.bank {
         let Some(bank) = inventory::bank_by_serial(tx, serial).await? else { return Ok((None, true)) };
-        let Some(rental) = places::open_rental(tx, bank.id).await? else { return Ok((None, true)) };
+        let Some(rental) = places::open_rental(tx, bank.id).await? else {
+            return Ok((None, !is_older_story(&bank, station, moment)));
+        };
         let case = Case::load(tx, rental).await?;
         let event = Event::Sighted { sight: Sight::Listed { place, table }, moment };
         // A bank whose eject is open is, for the book, still in its slot.

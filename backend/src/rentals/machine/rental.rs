@@ -465,8 +465,10 @@ impl Rental {
                 let before = match (self.verdict_event_no, moment.event_no) {
                     (Some(verdict), Some(insertion)) if place.station == terms.station => insertion < verdict,
                     (Some(_) | None, Some(_) | None) => {
+                        // Not before the start: that may be the last moment at which a motor could run,
+                        // and the bank may have been back by then. Until the request it was in its slot.
                         moment.quality == Some(TimeQuality::Anchored)
-                            && moment.happened_at + CLOCK_TOLERANCE < started_at
+                            && moment.happened_at + CLOCK_TOLERANCE < terms.created_at
                     }
                 };
                 if before {

@@ -193,6 +193,11 @@ fn an_older_story_of_the_bank_returns_nothing() {
     assert_eq!(step(active(), inserted(HERE, 1, 200, VERDICT_NO.0 - 1), 900), stale(active()));
     let jumped_back = step(active(), inserted(HERE, 1, 40, VERDICT_NO.0 + 1), 900);
     assert_eq!(jumped_back.money, Money::Charge { started_at: second(105), ended_at: second(105) });
+    // The start is only known by its latest moment, and the bank was back before that.
+    let report = Moment { happened_at: second(500), quality: None, event_no: None };
+    let started = step(received(), Event::Command { event: DONE, moment: report, bank_free: true }, 500).next;
+    let quick = step(started, inserted(ELSEWHERE, 1, 110, 4), 900);
+    assert_eq!(quick.money, Money::Charge { started_at: second(120), ended_at: second(120) });
     // A clock that nobody anchored proves no order: the return counts, from the start at the earliest.
     let moment = Moment { quality: Some(TimeQuality::Doubtful), ..moment(40) };
     let sight = Sight::Inserted(Place { station: ELSEWHERE, slot: 1 });
