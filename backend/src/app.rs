@@ -16,7 +16,7 @@ use crate::rate::Rate;
 use crate::staff::Passwords;
 use crate::stations::presence::PresenceMap;
 use crate::{
-    achievements, api, content, housekeeping, http, identity, jobs, limits, notifications, payments, points,
+    achievements, api, console, content, housekeeping, http, identity, jobs, limits, notifications, payments, points,
     rentals, staff, stations,
 };
 use axum::Router;
@@ -198,7 +198,7 @@ impl App {
 
     /// The server for riders, staff and the curious.
     pub fn public_router(&self) -> Router {
-        http::public_layers(self, api::router().merge(http::probes()).merge(sandbox::pages()))
+        http::public_layers(self, api::router().merge(http::probes()).merge(sandbox::pages()).merge(console::routes()))
     }
 
     /// The server for gateways.

@@ -88,6 +88,17 @@ impl Db {
         &self.reader
     }
 
+    /// A connection that sees the books of one moment, however many queries it is used for.
+    pub async fn snapshot(&self) -> Result<DatabaseTransaction> {
+        let postgres = self.reader.get_database_backend() == DbBackend::Postgres;
+        let options = TransactionOptions {
+            isolation_level: postgres.then_some(IsolationLevel::RepeatableRead),
+            access_mode: postgres.then_some(sea_orm::AccessMode::ReadOnly),
+            sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Deferred),
+        };
+        Ok(self.reader.begin_with_options(options).await?)
+    }
+
     /// Runs `work` in a transaction and answers when it is durable.
     ///
     /// Once accepted it runs to its end on SQLite even if the caller goes away. A panic in it is contained

@@ -16,6 +16,8 @@ pub mod rentals;
 pub mod staff;
 pub mod stations;
 
+mod console;
+
 pub mod api;
 pub mod audit;
 pub mod auth;

@@ -8,7 +8,6 @@ use rust_embed::RustEmbed;
 
 #[derive(RustEmbed)]
 #[folder = "assets"]
-#[exclude = "CHECKSUMS"]
 struct Assets;
 
 /// One file by its name.

@@ -1,7 +1,7 @@
 //! The first page: what the network does right now, and the stream that keeps it true.
 
-use super::snapshot::Live;
 use super::SignedIn;
+use super::snapshot::Live;
 use crate::app::App;
 use crate::error::{Problem, RequestRefusal, Result};
 use askama::Template;

@@ -124,7 +124,8 @@ pub(super) async fn register_power_banks(
             model: form.model.clone(),
             capacity_mah: form.capacity_mah,
         };
-        let registered = staff::create_power_bank(signed_in.staff.clone(), State(app.clone()), Json(new)).await;
+        let registered =
+            staff::create_power_bank(signed_in.staff.clone(), State(app.clone()), Json(new)).await;
         if let Err(error) = registered {
             let problem = format!("{serial}: {}", problem_text(error)?);
             return show(&app, signed_in.email, Some(problem), None).await;
@@ -133,7 +134,12 @@ pub(super) async fn register_power_banks(
     Ok(Redirect::to("/console/stations").into_response())
 }
 
-async fn show(app: &App, staff_email: String, problem: Option<String>, provisioned: Option<Made>) -> Result<Response> {
+async fn show(
+    app: &App,
+    staff_email: String,
+    problem: Option<String>,
+    provisioned: Option<Made>,
+) -> Result<Response> {
     let rows = station::Entity::find()
         .order_by_asc(station::Column::StationName)
         .limit(STATIONS_MAX)

@@ -44,7 +44,11 @@ pub(super) async fn sign_in(
 }
 
 /// `POST /console/sign-out`
-pub(super) async fn sign_out(State(app): State<App>, signed_in: SignedIn, jar: CookieJar) -> Result<Response> {
+pub(super) async fn sign_out(
+    State(app): State<App>,
+    signed_in: SignedIn,
+    jar: CookieJar,
+) -> Result<Response> {
     staff::sign_out(&app, signed_in.staff.session_id).await?;
     let gone = session_cookie(&app, String::new());
     Ok((jar.remove(gone), Redirect::to("/console/sign-in")).into_response())

@@ -12,9 +12,7 @@ use entities::power_bank::PowerBankStatus;
 use entities::rental::RentalStatus;
 use entities::station_slot::SlotStatus;
 use entities::{incident, power_bank, rental, station, station_event, station_slot};
-use sea_orm::{
-    ColumnTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -84,15 +82,21 @@ impl Live {
     /// Reads the state of now.
     pub(super) async fn now(app: &App) -> Result<Self> {
         let db = app.db.read();
-        let rows = station::Entity::find().order_by_asc(station::Column::StationName).limit(STATIONS_MAX).all(db).await?;
-        let names: HashMap<StationId, String> = rows.iter().map(|row| (row.id, row.station_name.clone())).collect();
+        let rows = station::Entity::find()
+            .order_by_asc(station::Column::StationName)
+            .limit(STATIONS_MAX)
+            .all(db)
+            .await?;
+        let names: HashMap<StationId, String> =
+            rows.iter().map(|row| (row.id, row.station_name.clone())).collect();
         let ids: Vec<StationId> = names.keys().copied().collect();
         let slots = station_slot::Entity::find()
             .filter(station_slot::Column::StationId.is_in(ids.clone()))
             .order_by_asc(station_slot::Column::SlotNumber)
             .all(db)
             .await?;
-        let banks = power_bank::Entity::find().filter(power_bank::Column::CurrentStation.is_in(ids)).all(db).await?;
+        let banks =
+            power_bank::Entity::find().filter(power_bank::Column::CurrentStation.is_in(ids)).all(db).await?;
         let stations = station_cards(app, rows, slots, &banks);
         let (completed_today, earned) = takings_since(app, start_of_day(app.clock.now())).await?;
         Ok(Self {
@@ -220,10 +224,18 @@ fn event_words(kind: &str, body: &Value) -> (String, &'static str) {
     let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or("?").to_owned();
     let number = |name: &str| body.get(name).and_then(Value::as_u64).unwrap_or(0);
     match kind {
-        "bank_inserted" => {
-            (format!("took bank {} back in slot {} at {} %", text("bank"), number("slot"), number("level_percent")), "back")
+        "bank_inserted" => (
+            format!(
+                "took bank {} back in slot {} at {} %",
+                text("bank"),
+                number("slot"),
+                number("level_percent")
+            ),
+            "back",
+        ),
+        "bank_removed" => {
+            (format!("lost bank {} from slot {} without a command", text("bank"), number("slot")), "bad")
         }
-        "bank_removed" => (format!("lost bank {} from slot {} without a command", text("bank"), number("slot")), "bad"),
         "bank_unreadable" => (format!("cannot read what is in slot {}", number("slot")), "bad"),
         "booted" => (format!("started, boot {}", number("boot_no")), ""),
         "alarm" => (format!("raised alarm {}", number("code")), "bad"),
@@ -300,6 +312,9 @@ mod tests {
         let done = json!({ "cmd_id": "x", "verdict": { "state": "done" } });
         assert_eq!(event_words("command_result", &done), ("gave a bank out".to_owned(), "out"));
         let back = json!({ "slot": 3, "bank": "C000000000000001", "level_percent": 40 });
-        assert_eq!(event_words("bank_inserted", &back).0, "took bank C000000000000001 back in slot 3 at 40 %");
+        assert_eq!(
+            event_words("bank_inserted", &back).0,
+            "took bank C000000000000001 back in slot 3 at 40 %"
+        );
     }
 }

@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 
 /// What a rider can choose.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct PackageView {
+pub(crate) struct PackageView {
     id: RentalPackageId,
     name: String,
     description: String,
@@ -112,7 +112,7 @@ pub(super) async fn list_packages_for_staff(
 
 /// Makes a package and puts it on sale.
 #[utoipa::path(post, path = "/admin/packages", tag = "staff", request_body = NewPackage, security(("staff" = [])), responses((status = 201, body = PackageView), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 422, body = ProblemBody)))]
-pub(super) async fn create_package(
+pub(crate) async fn create_package(
     staff: Staff,
     State(app): State<App>,
     Json(new): Json<NewPackage>,

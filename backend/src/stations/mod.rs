@@ -12,7 +12,7 @@ mod projection;
 pub mod provision;
 pub mod roster;
 pub mod sessions;
-mod view;
+pub(crate) mod view;
 
 pub use view::{RENTABLE_LEVEL_MIN_PERCENT, rentable_banks};
 

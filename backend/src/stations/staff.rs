@@ -61,7 +61,7 @@ pub(super) async fn list_stations_for_staff(
 
 /// Makes a station with its slots and answers the key that goes into the cabinet.
 #[utoipa::path(post, path = "/admin/stations", tag = "staff", request_body = NewStation, security(("staff" = [])), responses((status = 201, body = Provisioned), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
-pub(super) async fn create_station(
+pub(crate) async fn create_station(
     staff: Staff,
     State(app): State<App>,
     Json(new): Json<NewStation>,
@@ -73,7 +73,7 @@ pub(super) async fn create_station(
 
 /// A power bank as staff see it.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct StaffPowerBank {
+pub(crate) struct StaffPowerBank {
     id: PowerBankId,
     /// 16 upper-case hexadecimal digits.
     serial_number: String,
@@ -134,7 +134,7 @@ pub(super) async fn list_power_banks(
 
 /// Makes a power bank ours. It is `missing` until a station reads it.
 #[utoipa::path(post, path = "/admin/power-banks", tag = "staff", request_body = NewPowerBank, security(("staff" = [])), responses((status = 201, body = StaffPowerBank), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
-pub(super) async fn create_power_bank(
+pub(crate) async fn create_power_bank(
     staff: Staff,
     State(app): State<App>,
     Json(new): Json<NewPowerBank>,
