@@ -16,8 +16,8 @@ use crate::rate::Rate;
 use crate::staff::Passwords;
 use crate::stations::presence::PresenceMap;
 use crate::{
-    achievements, api, console, content, housekeeping, http, identity, jobs, limits, notifications, payments, points,
-    rentals, staff, stations,
+    achievements, api, console, content, housekeeping, http, identity, jobs, limits, notifications, payments,
+    points, rentals, staff, stations,
 };
 use axum::Router;
 use governor::Quota;
@@ -198,7 +198,10 @@ impl App {
 
     /// The server for riders, staff and the curious.
     pub fn public_router(&self) -> Router {
-        http::public_layers(self, api::router().merge(http::probes()).merge(sandbox::pages()).merge(console::routes()))
+        http::public_layers(
+            self,
+            api::router().merge(http::probes()).merge(sandbox::pages()).merge(console::routes()),
+        )
     }
 
     /// The server for gateways.

@@ -105,7 +105,7 @@ pub struct PaymentsSettings {
 
 impl Default for PaymentsSettings {
     fn default() -> Self {
-        Self { sandbox: true }
+        Self { sandbox: false }
     }
 }
 

@@ -106,6 +106,11 @@ impl Rest {
         Self { access_token: Some(access_token), ..self.clone() }
     }
 
+    /// The token in use, once signed in.
+    pub fn access_token(&self) -> Option<&str> {
+        self.access_token.as_deref()
+    }
+
     /// `GET /api/v1/<path>`.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RestError> {
         self.send(self.request(Method::GET, path)).await

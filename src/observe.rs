@@ -1,0 +1,93 @@
+//! What the process tells the people who run it: log lines and `/metrics`.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Upper bounds of every `_seconds` histogram: from a local write to a lost answer.
+const SECONDS_BUCKETS: [f64; 15] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// `[log]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogSettings {
+    /// `text` for people, `json` for collectors.
+    pub(crate) format: LogFormat,
+    /// Levels by target, for example `info,chautari_gateway=debug`.
+    pub(crate) filter: String,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// `[metrics]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MetricsSettings {
+    /// Where Prometheus scrapes.
+    pub(crate) listen: SocketAddr,
+}
+
+/// Starts the log. Lines go to standard error, so that what a command prints stays clean.
+pub(crate) fn start_log(settings: &LogSettings) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&settings.filter)
+        .with_context(|| format!("log.filter = {:?} is not a list of target=level", settings.filter))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match settings.format {
+        LogFormat::Text => log.try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
+}
+
+/// Starts the recorder that all parts count into; before any of them starts.
+pub(crate) fn start_recorder() -> anyhow::Result<PrometheusHandle> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)
+        .context("metric buckets")?
+        .install_recorder()
+        .context("cannot install the metrics recorder")
+}
+
+/// Serves `/metrics` until the token is cancelled.
+pub(crate) async fn serve_metrics(
+    listener: TcpListener,
+    recorder: PrometheusHandle,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let upkeep = recorder.clone();
+    let upkeep_stop = stop.clone();
+    let upkeep = tokio::spawn(async move {
+        // Without upkeep a histogram that nobody scrapes grows for ever.
+        while !upkeep_stop.is_cancelled() {
+            tokio::select! {
+                () = tokio::time::sleep(std::time::Duration::from_secs(5)) => upkeep.run_upkeep(),
+                () = upkeep_stop.cancelled() => {}
+            }
+        }
+    });
+    let app = Router::new().route("/metrics", get(render)).with_state(recorder);
+    let served = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await;
+    // The loop above ends with the same token and cannot fail.
+    let _ = upkeep.await;
+    served
+}
+
+async fn render(State(recorder): State<PrometheusHandle>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render())
+}

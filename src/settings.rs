@@ -1,0 +1,163 @@
+//! Settings: compiled-in defaults, then a file, then the environment; unknown keys are refused.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use config::{Config, Environment, File, FileFormat};
+use serde::Deserialize;
+
+use crate::observe::{LogSettings, MetricsSettings};
+
+/// Every key with its default and what it is for.
+pub(crate) const DEFAULTS: &str = include_str!("config.default.toml");
+/// The file that is read if it exists and no other was named.
+const FILE: &str = "chautari.toml";
+/// What begins the name of an environment variable that sets a key.
+const ENVIRONMENT: &str = "CHAUTARI";
+
+/// Everything that an operator may set, a section per part.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) gateway: gateway::config::Settings,
+    pub(crate) storage: storage::embedded::Settings,
+    pub(crate) database: backend::config::DatabaseSettings,
+    pub(crate) backend: backend::config::BackendSettings,
+    pub(crate) sms: backend::config::SmsSettings,
+    pub(crate) payments: backend::config::PaymentsSettings,
+    pub(crate) metrics: MetricsSettings,
+    pub(crate) log: LogSettings,
+}
+
+impl Settings {
+    /// Reads the settings for a data directory and checks what no type can.
+    pub(crate) fn load(file: Option<&Path>, data_dir: &Path) -> anyhow::Result<Self> {
+        let mut settings: Self = tree(file)?.try_deserialize().map_err(explain)?;
+        if settings.database.url.is_empty() {
+            settings.database.url = format!("sqlite://{}", data_dir.join("chautari.db").display());
+        }
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// The sections that the backend reads.
+    pub(crate) fn backend_settings(&self) -> backend::config::Settings {
+        backend::config::Settings {
+            database: self.database.clone(),
+            backend: self.backend.clone(),
+            sms: self.sms.clone(),
+            payments: self.payments.clone(),
+        }
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        for (key, address) in [
+            ("gateway.control_listen", self.gateway.control_listen),
+            ("backend.internal_listen", self.backend.internal_listen),
+        ] {
+            if !address.ip().is_loopback() {
+                bail!(
+                    "{key} = \"{address}\" would open internal calls to the network in clear text; use a loopback address"
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The keys in effect as TOML, passwords replaced.
+pub(crate) fn show(file: Option<&Path>) -> anyhow::Result<String> {
+    let mut shown: toml::Table = tree(file)?.try_deserialize().map_err(explain)?;
+    if let Some(toml::Value::String(url)) =
+        shown.get_mut("database").and_then(|database| database.get_mut("url"))
+    {
+        *url = without_password(url);
+    }
+    Ok(toml::to_string(&shown)?)
+}
+
+/// `--data-dir`, or the default of the command.
+pub(crate) fn data_dir(given: Option<&Path>, default: &str) -> PathBuf {
+    given.map_or_else(|| PathBuf::from(default), Path::to_path_buf)
+}
+
+fn tree(file: Option<&Path>) -> anyhow::Result<Config> {
+    let from_file = match file {
+        Some(path) => File::from(path).format(FileFormat::Toml).required(true),
+        None => File::new(FILE, FileFormat::Toml).required(false),
+    };
+    Config::builder()
+        .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
+        .add_source(from_file)
+        .add_source(
+            Environment::with_prefix(ENVIRONMENT)
+                .prefix_separator("__")
+                .separator("__")
+                .try_parsing(true)
+                .list_separator(",")
+                .with_list_parse_key("backend.gateways"),
+        )
+        .build()
+        .context("cannot read the settings")
+}
+
+fn explain(error: config::ConfigError) -> anyhow::Error {
+    anyhow::anyhow!("{error}\n`chautari config show` lists every key with its value in effect")
+}
+
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((credentials, place)) = rest.rsplit_once('@') else { return url.to_owned() };
+    let user = credentials.split(':').next().unwrap_or_default();
+    format!("{scheme}://{user}:***@{place}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> anyhow::Result<Settings> {
+        let dir = tempfile::tempdir()?;
+        let file = dir.path().join("chautari.toml");
+        std::fs::write(&file, text)?;
+        Settings::load(Some(&file), dir.path())
+    }
+
+    #[test]
+    fn the_defaults_are_complete() {
+        let settings = load("").unwrap();
+        assert_eq!(settings.gateway.listen.port(), 7420);
+        assert_eq!(settings.backend.listen.port(), 8080);
+        assert_eq!(settings.metrics.listen.port(), 9420);
+        assert!(settings.database.url.starts_with("sqlite://"));
+    }
+
+    #[test]
+    fn the_documented_defaults_are_those_of_the_code() {
+        let settings = load("").unwrap();
+        assert_eq!(format!("{:?}", settings.gateway), format!("{:?}", gateway::config::Settings::default()));
+        assert_eq!(settings.storage, storage::embedded::Settings::default());
+        assert_eq!(
+            format!("{:?}", settings.backend),
+            format!("{:?}", backend::config::BackendSettings::default())
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let error = load("[gateway]\nlisten_on = \"127.0.0.1:1\"").unwrap_err().to_string();
+        assert!(error.contains("listen_on"), "{error}");
+    }
+
+    #[test]
+    fn internal_ports_stay_on_this_machine() {
+        let error = load("[backend]\ninternal_listen = \"0.0.0.0:8081\"").unwrap_err().to_string();
+        assert!(error.contains("backend.internal_listen"), "{error}");
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        assert_eq!(without_password("postgres://me:se@cret@db/x"), "postgres://me:***@db/x");
+        assert_eq!(without_password("sqlite://data/x.db"), "sqlite://data/x.db");
+    }
+}
