@@ -32,6 +32,10 @@ pub(crate) fn adapt(settings: &mut Settings) {
     settings.sms.provider = Some(SmsProvider::Console);
     settings.payments.sandbox = true;
     settings.backend.demo = true;
+    // The banner stays on the screen; whoever wants the story sets another filter.
+    if settings.log.filter == "info" {
+        settings.log.filter = "warn".to_owned();
+    }
     // Stations are made a moment before they connect; one that the gateway has not heard of yet asks again soon.
     settings.gateway.admission.pending_retry_ms = 1_000;
     if settings.gateway.listen.ip().is_unspecified() {
