@@ -46,7 +46,7 @@ impl Settings {
             database: self.database.clone(),
             backend: self.backend.clone(),
             sms: self.sms.clone(),
-            payments: self.payments.clone(),
+            payments: self.payments,
         }
     }
 

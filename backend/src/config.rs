@@ -96,17 +96,11 @@ pub enum SmsProvider {
 }
 
 /// `[payments]`
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PaymentsSettings {
     /// Offers the built-in sandbox provider, through which no real money moves.
     pub sandbox: bool,
-}
-
-impl Default for PaymentsSettings {
-    fn default() -> Self {
-        Self { sandbox: false }
-    }
 }
 
 /// What the program keeps in `<data-dir>/secrets/`. Never printed.

@@ -21,6 +21,8 @@ const STATIONS_MAX: u64 = 200;
 const RENTALS_MAX: u64 = 50;
 const EVENTS_MAX: u64 = 40;
 const PASSWORDS_MAX: usize = 8;
+/// Digits of a bank's serial that are shown.
+const BANK_DIGITS: usize = 6;
 
 /// Everything on the page.
 pub(super) struct Live {
@@ -60,6 +62,8 @@ pub(super) struct RentalRow {
     pub(super) code: String,
     pub(super) station: String,
     pub(super) bank: String,
+    /// The last digits, enough to tell it from the others on the page.
+    pub(super) bank_end: String,
     pub(super) since: String,
     pub(super) state: &'static str,
 }
@@ -189,12 +193,16 @@ async fn open_rentals(app: &App, names: &HashMap<StationId, String>) -> Result<V
         .limit(RENTALS_MAX)
         .all(app.db.read())
         .await?;
-    let row = |(rental, bank): (rental::Model, Option<power_bank::Model>)| RentalRow {
-        code: rental.rental_code,
-        station: names.get(&rental.station_id).cloned().unwrap_or_default(),
-        bank: bank.map(|bank| bank.serial_number).unwrap_or_default(),
-        since: clock_time(rental.started_at.unwrap_or(rental.created_at)),
-        state: rental.status.as_str(),
+    let row = |(rental, bank): (rental::Model, Option<power_bank::Model>)| {
+        let bank = bank.map(|bank| bank.serial_number).unwrap_or_default();
+        RentalRow {
+            code: rental.rental_code,
+            station: names.get(&rental.station_id).cloned().unwrap_or_default(),
+            bank_end: bank.chars().skip(bank.len().saturating_sub(BANK_DIGITS)).collect(),
+            bank,
+            since: clock_time(rental.started_at.unwrap_or(rental.created_at)),
+            state: rental.status.as_str(),
+        }
     };
     Ok(rows.into_iter().map(row).collect())
 }

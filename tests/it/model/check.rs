@@ -19,7 +19,7 @@ pub(super) fn always(w: &World) -> Option<String> {
     if w.backend.rows_differ {
         return broken("I5: an event came again with another content");
     }
-    let Some(rental) = w.backend.rental else { return None };
+    let rental = w.backend.rental?;
     // Where staff decided against the truth, the books follow staff.
     let is_true = !w.facts.staff_erred;
     if w.backend.verdicts_differ && !w.facts.flash_lost {
