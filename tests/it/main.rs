@@ -2,5 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod server;
+mod world;
+
+mod story;
+
 mod model;
 mod tidy;
