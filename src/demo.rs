@@ -50,6 +50,7 @@ pub(crate) async fn run(
     data_dir: &Path,
     demo: &Demo,
 ) -> anyhow::Result<()> {
+    let stop = up::StopSignal::listen()?;
     let recorder = observe::start_recorder()?;
     gateway::metrics::describe();
     let node = Node::start(settings, secrets, data_dir, recorder).await?;
@@ -84,7 +85,7 @@ pub(crate) async fn run(
     let stop_riders = CancellationToken::new();
     let riders = tokio::spawn(riders.live(stop_riders.clone()));
 
-    up::stop_signal().await?;
+    stop.asked().await;
     println!("\nStopping: riders go home, open ejects finish, queues are emptied.");
     stop_riders.cancel();
     riders.await?;

@@ -25,13 +25,13 @@ pub(crate) async fn run(app: &App, asked: &Simulate) -> anyhow::Result<()> {
     }
     let mut settings = LoadSettings::new(asked.target.to_string());
     settings.measure_ms = u64::from(asked.seconds) * 1_000;
+    let asked_to_stop = up::StopSignal::listen()?;
     let stop = CancellationToken::new();
     let load = load::run(specs, &settings, app.clock.inner(), stop.clone());
     tokio::pin!(load);
     let report = tokio::select! {
         report = &mut load => report?,
-        signal = up::stop_signal() => {
-            signal?;
+        () = asked_to_stop.asked() => {
             stop.cancel();
             load.await?
         }

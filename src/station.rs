@@ -24,6 +24,7 @@ const RIDE_MS: f64 = 600_000.0;
 
 /// Runs until Ctrl-C. Its flash and its slots are kept, so a second run goes on where this one stops.
 pub(crate) async fn run(asked: RunStation, data_dir: &Path) -> anyhow::Result<()> {
+    let stop = up::StopSignal::listen()?;
     let mut settings = StationSettings::new(asked.gateway.to_string());
     settings.directory = Some(asked.flash_dir.clone().unwrap_or_else(|| data_dir.join("stations")));
     let hands = Hands::default();
@@ -36,7 +37,7 @@ pub(crate) async fn run(asked: RunStation, data_dir: &Path) -> anyhow::Result<()
     eprintln!("Ctrl-C stops the station. Enter puts a bank that came out back into a free slot.");
     // A thread of its own, because nothing can interrupt a read of the terminal; it ends with the process.
     std::thread::spawn(move || put_back_on_enter(&hands, &cabinet));
-    up::stop_signal().await?;
+    stop.asked().await;
     station.stop().await;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::node::Node;
 use crate::observe;
@@ -11,12 +11,13 @@ use crate::settings::Settings;
 
 /// Runs until SIGTERM or Ctrl-C, then stops in order.
 pub(crate) async fn run(settings: &Settings, secrets: &Secrets, data_dir: &Path) -> anyhow::Result<()> {
+    let stop = StopSignal::listen()?;
     let recorder = observe::start_recorder()?;
     gateway::metrics::describe();
     let node = Node::start(settings, secrets, data_dir, recorder).await?;
     node.ready().await?;
     println!("{}", banner(&node, data_dir));
-    stop_signal().await?;
+    stop.asked().await;
     println!("Stopping: stations are sent away, queues are emptied.");
     let left = node.stop().await?;
     println!("Stopped. {} station(s) were connected.", left.sessions);
@@ -36,19 +37,32 @@ fn banner(node: &Node, data_dir: &Path) -> String {
     )
 }
 
-/// Returns when somebody asks the process to end; a second request ends it at once.
-pub(crate) async fn stop_signal() -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Hears when somebody asks the process to end. It listens from the moment it is made, so make it before anything
+/// starts: a request that comes early is then kept, and does not end the process in the middle of its work.
+pub(crate) struct StopSignal {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignal {
+    /// Begins to listen.
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    tokio::spawn(async move {
+
+    /// Returns when somebody asks, or has asked; a second request ends the process at once.
+    pub(crate) async fn asked(mut self) {
+        self.next().await;
+        tokio::spawn(async move {
+            self.next().await;
+            std::process::exit(130);
+        });
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-        std::process::exit(130);
-    });
-    Ok(())
+    }
 }

@@ -5,6 +5,7 @@
 mod server;
 mod world;
 
+mod crash;
 mod story;
 
 mod model;

@@ -10,7 +10,7 @@ use protocol::message::Reconnect;
 use protocol::types::{BankSerial, StationId};
 use serde_json::{Value, json};
 use simulator::bank::PowerBank;
-use simulator::faults::FaultPlan;
+use simulator::faults::{Fault, FaultPlan};
 use simulator::rest::{Rest, Session};
 use simulator::station::{Station, StationHandle, StationSettings, StationSpec};
 use simulator::street::Hands;
@@ -138,6 +138,11 @@ impl World {
     /// How often a motor has pushed a bank out.
     pub(crate) fn banks_given_out(&self) -> u64 {
         self.tally.banks_out.so_far()
+    }
+
+    /// The faults that still wait for their moment.
+    pub(crate) fn faults_waiting(&self) -> Vec<Fault> {
+        self.stations.iter().flat_map(StationHandle::faults_waiting).collect()
     }
 
     /// Whether every station is online and everything that it noticed is stored behind the gateway.
