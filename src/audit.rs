@@ -1,22 +1,53 @@
 //! `chautari audit`: a read-only check that rentals, places, commands and the ledger agree.
 
-use std::fmt::Write;
+use std::path::Path;
+use std::sync::Arc;
 
-use backend::app::App;
+use anyhow::{Context, bail};
+use backend::clock::Clock;
+use backend::db::Db;
 use backend::payments::audit::Finding;
+use backend::random::Random;
+use entities::{ledger_entry, rental, station};
+use protocol::clock::SystemClock;
+use sea_orm::{EntityTrait, PaginatorTrait};
+
+use crate::settings::Settings;
 
 /// What one look at the books found.
 pub(crate) struct Report {
     findings: Vec<Finding>,
+    stations: u64,
+    rentals: u64,
+    ledger_entries: u64,
 }
 
 impl Report {
-    /// Reads the books of one moment, even while they are being written.
-    pub(crate) async fn make(app: &App) -> anyhow::Result<Self> {
-        let moment = app.db.snapshot().await?;
-        let mut findings = backend::payments::audit::audit(&moment).await?;
-        findings.extend(backend::rentals::audit::audit(&moment, app.clock.now()).await?);
-        Ok(Self { findings })
+    /// Reads the books of one moment, even while they are being written. Makes and migrates nothing.
+    pub(crate) async fn make(settings: &Settings) -> anyhow::Result<Self> {
+        let url = &settings.database.url;
+        if let Some(file) = url.strip_prefix("sqlite://")
+            && !Path::new(file.split('?').next().unwrap_or(file)).exists()
+        {
+            bail!("there are no books at {file}; name the directory with --data-dir");
+        }
+        let clock = Clock::new(Arc::new(SystemClock::new()));
+        let db = Db::open(url, None, clock.clone(), Random::from_system())
+            .await
+            .map_err(anyhow::Error::from)
+            .with_context(|| format!("cannot open the database of {:?}", settings.database))?;
+        let moment = db.snapshot().await?;
+        let mut findings = backend::payments::audit::audit(&moment)
+            .await
+            .map_err(anyhow::Error::from)
+            .context("cannot read the books; an older schema is brought up to date by `chautari migrate`")?;
+        findings.extend(backend::rentals::audit::audit(&moment, clock.now()).await?);
+        Ok(Self {
+            findings,
+            stations: station::Entity::find().count(&moment).await?,
+            rentals: rental::Entity::find().count(&moment).await?,
+            ledger_entries: ledger_entry::Entity::find().count(&moment).await?,
+        })
     }
 
     /// Whether the books contradict nothing.
@@ -27,14 +58,13 @@ impl Report {
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.is_clean() {
-            return f.write_str("audit: clean. Rentals R1–R8, places, commands and the ledger L1–L8 agree.");
+        let Self { findings, stations, rentals, ledger_entries } = self;
+        if findings.is_empty() {
+            write!(f, "audit: clean. R1–R8, L1–L4, L6, L8, inventories, inbox and commands agree")?;
+        } else {
+            write!(f, "audit: {} finding(s)", findings.len())?;
         }
-        writeln!(f, "audit: {} finding(s)", self.findings.len())?;
-        let mut lines = String::new();
-        for finding in &self.findings {
-            writeln!(lines, "  {finding}")?;
-        }
-        f.write_str(lines.trim_end())
+        write!(f, " ({stations} stations, {rentals} rentals, {ledger_entries} ledger entries).")?;
+        findings.iter().try_for_each(|finding| write!(f, "\n  {finding}"))
     }
 }

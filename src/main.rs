@@ -98,9 +98,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             simulate::run(&node::open_backend(settings, secrets).await?, &asked).await
         })?,
         Command::Audit => {
-            let report = with_data(&load()?, &data_dir, async |settings, secrets| {
-                Report::make(&node::open_backend(settings, secrets).await?).await
-            })?;
+            let settings = load()?;
+            observe::start_log(&settings.log)?;
+            let report = runtime()?.block_on(Report::make(&settings))?;
             println!("{report}");
             return Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }

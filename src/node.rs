@@ -78,13 +78,14 @@ impl Node {
             metrics: metrics.local_addr()?,
         };
 
-        let app = open_backend(settings, secrets).await?;
-        let clock: Arc<dyn protocol::clock::Clock> = app.clock.inner();
+        // The telemetry store locks the data directory: a second process stops here, before it migrates anything.
+        let clock: Arc<dyn protocol::clock::Clock> = Arc::new(SystemClock::new());
         let store: Arc<dyn TelemetryStore> = Arc::new(
             EmbeddedStore::open(data_dir.join("telemetry"), settings.storage.clone(), Arc::clone(&clock))
                 .await
                 .context("cannot open the telemetry store")?,
         );
+        let app = open_backend(settings, secrets).await?;
         let (stop_gateway, stop_rest) = (CancellationToken::new(), CancellationToken::new());
         let metrics = tokio::spawn(observe::serve_metrics(metrics, recorder, stop_rest.clone()));
         let backend = tokio::spawn(app::serve(app.clone(), public, internal, stop_rest.clone()));

@@ -46,7 +46,7 @@ fn sticker(made: &Provisioned, slots: u8) -> anyhow::Result<String> {
          key id       {key_id}\n\
          key gen      {key_gen}\n\n\
          The key is shown only now. Try it without hardware:\n  \
-         chautari station --id {id} --key {key} --slots {slots}\n",
+         CHAUTARI_STATION_KEY={key} chautari station --id {id} --slots {slots}\n",
         serial = made.serial_number,
         id = made.station_id,
         key = made.key,

@@ -51,6 +51,7 @@ impl Settings {
     }
 
     fn check(&self) -> anyhow::Result<()> {
+        self.gateway.check().context("[gateway]")?;
         for (key, address) in [
             ("gateway.control_listen", self.gateway.control_listen),
             ("backend.internal_listen", self.backend.internal_listen),

@@ -314,6 +314,11 @@ pub fn is_check_violation(error: &DbErr) -> bool {
     matches!(database_code(error).as_deref(), Some("275" | "23514"))
 }
 
+/// Whether a rule of the schema refused the row: repeating the same write does not help.
+pub fn is_constraint_violation(error: &DbErr) -> bool {
+    is_unique_violation(error) || is_foreign_key_violation(error) || is_check_violation(error)
+}
+
 /// A transient failure after which the whole closure may run again.
 pub fn retryable(error: &DbErr) -> bool {
     match database_code(error).as_deref() {
@@ -431,7 +436,7 @@ where
         let outcome = match (self.outcome, committed) {
             (Some(Err(error)), _) => Err(error),
             (Some(Ok(value)), Ok(())) => Ok(value),
-            (_, Err(error)) => Err(Error::internal(format!("the shared commit failed: {error}"))),
+            (_, Err(error)) => Err(DbErr::Custom(format!("the shared commit failed: {error}")).into()),
             (None, Ok(())) => Err(Error::internal("the write was never run")),
         };
         // Nobody listens when the caller has gone away: its write stands all the same.

@@ -208,7 +208,8 @@ impl fmt::Display for Error {
                     "{}: {}",
                     problem.kind.code,
                     problem.detail.as_deref().unwrap_or(problem.kind.title)
-                )
+                )?;
+                problem.errors.iter().try_for_each(|field| write!(f, " {} {}", field.pointer, field.detail))
             }
             Self::Internal(chain) => write!(f, "{chain:#}"),
         }

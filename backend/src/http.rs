@@ -7,7 +7,7 @@ use crate::limits;
 use crate::rate::{ClientAddress, Rate};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -132,13 +132,31 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
         response = Problem::from(RequestRefusal::Internal).response(Some(request_id.clone()));
     }
     let status = response.status();
-    let labels = [("route", route), ("method", method.to_string()), ("status", status.as_u16().to_string())];
+    let labels = [
+        ("route", route),
+        ("method", known_method(&method).to_owned()),
+        ("status", status.as_u16().to_string()),
+    ];
     metrics::histogram!("chautari_http_request_duration_seconds", &labels[..2])
         .record(started.elapsed().as_secs_f64());
     metrics::counter!("chautari_http_requests_total", &labels).increment(1);
     tracing::debug!(%request_id, route = %labels[0].1, method = %labels[1].1, status = status.as_u16(), "request");
     dress(&mut response, &request_id);
     response
+}
+
+/// A method as a metric label: strangers may invent methods, and each label value lives for ever.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
 }
 
 fn normalise(response: Response) -> Response {

@@ -154,3 +154,6 @@ pub const BANKS_TRIED_MAX: usize = 8;
 pub const EJECT_CLOCK_ERROR_MAX_MS: i32 = 5_000;
 /// What a wallet must hold for a postpaid rental, if staff have not said otherwise.
 pub const POSTPAID_MINIMUM: entities::Paisa = entities::Paisa(5_000);
+
+/// The longest e-mail address, bytes (RFC 5321).
+pub const EMAIL_MAX_BYTES: usize = 254;

@@ -80,7 +80,7 @@ pub(super) fn banner(node: &Node, data_dir: &Path, people: &People, cabinets: &[
          \n\
          \x20 TOKEN={token}\n\
          \x20 curl 'http://{public}/api/v1/stations/nearby?lat=27.7153&lng=85.3123&radius=2'\n\
-         \x20 curl -X POST http://{public}/api/v1/rentals/start -H \"Authorization: Bearer $TOKEN\" -H \"Idempotency-Key: $(uuidgen)\" \\\n\
+         \x20 curl -X POST http://{public}/api/v1/rentals/start -H \"Authorization: Bearer $TOKEN\" -H \"Idempotency-Key: my-first-rental\" \\\n\
          \x20      -H 'Content-Type: application/json' -d '{{\"station_sn\":\"{serial}\",\"package_id\":\"{package}\"}}'\n\
          \x20 curl http://{public}/api/v1/rentals/active -H \"Authorization: Bearer $TOKEN\"\n",
         count = cabinets.len(),

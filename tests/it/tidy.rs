@@ -139,7 +139,7 @@ fn only_db_rs_knows_the_dialect() {
 fn every_migration_says_what_it_is_for() {
     let offenders: Vec<_> = rust_files()
         .iter()
-        .filter(|path| shown(path).contains("/migration"))
+        .filter(|path| shown(path).contains("/src/migration"))
         .filter(|path| !fs::read_to_string(path).unwrap().starts_with("//!"))
         .map(|path| shown(path))
         .collect();

@@ -98,10 +98,7 @@ impl Books {
             slots: slots.into_iter().map(|row| ((row.station_id, row.slot_number), row.id)).collect(),
             inventories: station_inventory::Entity::find().all(db).await?,
             newest_event,
-            waiting_events: events
-                .into_iter()
-                .filter(|row| row.applied_at.is_none() && !row.parked)
-                .collect(),
+            waiting_events: events.into_iter().filter(|row| row.applied_at.is_none()).collect(),
             live_jobs: live.iter().map(|job| (job.queue.clone(), about(job))).collect(),
             incidents: incident::Entity::find().all(db).await?,
         })
@@ -377,7 +374,8 @@ fn inventories_agree(books: &Books, findings: &mut Findings) -> Result<()> {
 
 fn inbox_is_applied(books: &Books, findings: &mut Findings) {
     for event in &books.waiting_events {
-        let what = format!("event {} of station {} waits to be applied", event.event_no, event.station_id);
+        let state = if event.parked { "is parked with an incident" } else { "waits to be applied" };
+        let what = format!("event {} of station {} {state}", event.event_no, event.station_id);
         findings.add("inbox", "station_events", event.id, what);
     }
 }

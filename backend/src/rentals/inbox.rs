@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::auth::Internal;
 use crate::clock::from_unix_ms;
 use crate::crash;
-use crate::db::Tx;
+use crate::db::{self, Tx};
 use crate::error::{Error, Problem, Result};
 use crate::extract::Json;
 use axum::Router;
@@ -30,7 +30,7 @@ use protocol::control::{
 };
 use protocol::types::EventNo;
 use sea_orm::sea_query::{LockType, OnConflict};
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -219,8 +219,8 @@ async fn apply_or_park(app: &App, event: station_event::Model) -> Result<()> {
         }
         Err(error) => error,
     };
-    // A database that is away is no fault of the event: the gateway will send the batch again.
-    if matches!(error.database(), Some(DbErr::Conn(_) | DbErr::ConnectionAcquire(_))) {
+    // A database that is away, slow or full is no fault of the event: it stays unapplied and is tried again.
+    if error.database().is_some_and(|error| !db::is_constraint_violation(error)) {
         return Err(error);
     }
     tracing::error!(%station, event_no, %error, "an event was parked");
@@ -310,9 +310,7 @@ async fn apply_report(app: &App, report: &CommandReport) -> Result<ItemResult> {
             applied.count(app.clock.now());
             Ok(ItemResult::Stored)
         }
-        Err(error) if matches!(error.database(), Some(DbErr::Conn(_) | DbErr::ConnectionAcquire(_))) => {
-            Err(error)
-        }
+        Err(error) if error.database().is_some_and(|error| !db::is_constraint_violation(error)) => Err(error),
         Err(error) => {
             tracing::error!(%station, command = %cmd_id, %error, "a report was parked");
             Ok(ItemResult::Parked)

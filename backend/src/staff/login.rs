@@ -61,6 +61,9 @@ pub(super) async fn logout(staff: Staff, State(app): State<App>) -> Result<Statu
 /// A wrong password, an unknown address and an account out of use are one answer after the same time.
 pub async fn sign_in(app: &App, address: ClientAddress, credentials: Credentials) -> Result<SignedInStaff> {
     let email = credentials.email.trim().to_ascii_lowercase();
+    if email.len() > limits::EMAIL_MAX_BYTES {
+        return Err(Refusal::CredentialsWrong.into());
+    }
     if let ClientAddress(Some(address)) = address {
         app.staff_logins.check(&address.to_string())?;
     }

@@ -19,7 +19,7 @@ async fn probes_and_health_answer() {
 async fn what_does_not_exist_is_a_problem_in_json() {
     let test = TestApp::new().await;
     test.anonymous().get("/api/v1/nothing").await.problem(404, "not_found");
-    test.anonymous().get("/").await.problem(404, "not_found");
+    test.anonymous().get("/nothing").await.problem(404, "not_found");
     let deleted = test.anonymous().request(Method::DELETE, "/api/v1/app/health").body(Body::empty()).unwrap();
     test.anonymous().send(deleted).await.problem(405, "method_not_allowed");
     test.gateway().get("/internal/v1/nothing").await.problem(404, "not_found");
