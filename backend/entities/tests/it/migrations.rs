@@ -1,3 +1,5 @@
+//! Migrating an empty database: its schema and seed appear once, however many nodes start together.
+
 use entities::testing::FreshDatabase;
 use entities::{migrate, rental_package};
 use sea_orm::{EntityTrait, PaginatorTrait};
