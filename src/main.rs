@@ -95,7 +95,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             })?
         }
         Command::Simulate(asked) => with_data(&load()?, &data_dir, async |settings, secrets| {
-            simulate::run(&node::open_backend(settings, secrets).await?, &asked).await
+            simulate::run(&node::open_backend(settings, secrets).await?, &data_dir, &asked).await
         })?,
         Command::Audit => {
             let settings = load()?;

@@ -1,5 +1,7 @@
 //! `chautari simulate`: many stations against a running gateway of this data directory.
 
+use std::path::Path;
+
 use backend::app::App;
 use backend::stations::provision::{self, NewStation, Provisioned};
 use protocol::crypto::StationKey;
@@ -13,7 +15,7 @@ use crate::up;
 const SLOTS: u8 = 8;
 
 /// Provisions the stations that are not there yet, runs the load and prints the report.
-pub(crate) async fn run(app: &App, asked: &Simulate) -> anyhow::Result<()> {
+pub(crate) async fn run(app: &App, data_dir: &Path, asked: &Simulate) -> anyhow::Result<()> {
     anyhow::ensure!(
         asked.target.ip().is_loopback(),
         "--target {} is not on this machine; load is only made against a gateway of one's own",
@@ -24,6 +26,8 @@ pub(crate) async fn run(app: &App, asked: &Simulate) -> anyhow::Result<()> {
         specs.push(spec(&provisioned(app, number).await?)?);
     }
     let mut settings = LoadSettings::new(asked.target.to_string());
+    // So that the same stations can come again.
+    settings.directory = Some(data_dir.join("load"));
     settings.measure_ms = u64::from(asked.seconds) * 1_000;
     let asked_to_stop = up::StopSignal::listen()?;
     let stop = CancellationToken::new();

@@ -1,6 +1,7 @@
 //! Load: many stations against one gateway for a while, and what it took.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,9 @@ pub struct LoadSettings {
     pub event_interval_ms: u64,
     /// The same seed gives the same load.
     pub seed: u64,
+    /// Where the stations' flash is kept; `None`: in memory. A station that a backend knows already must
+    /// remember its counters: with lower ones it is refused, and its events count as told before.
+    pub directory: Option<PathBuf>,
 }
 
 impl LoadSettings {
@@ -48,6 +52,7 @@ impl LoadSettings {
             sample_interval_ms: 10_000,
             event_interval_ms: 20_000,
             seed: 1,
+            directory: None,
         }
     }
 }
@@ -100,6 +105,7 @@ pub async fn run(
         sample_interval_ms: settings.sample_interval_ms,
         event_interval_ms: Some(settings.event_interval_ms),
         seed: settings.seed,
+        directory: settings.directory.clone(),
         ..StationSettings::new(settings.address.clone())
     };
     let stations = specs.len();
