@@ -9,7 +9,7 @@ use axum::routing::{post, put};
 use axum::{Json, Router};
 use backend::payments::book;
 use backend::payments::ledger::Entry;
-use backend::rentals::audit::audit;
+use backend::rentals::audit::{Finding, audit};
 use backend::{auth, jobs};
 use entities::id::{CommandId, PaymentAttemptId, RentalId, StationId, UserId, UserSessionId};
 use entities::incident::{self, IncidentKind};
@@ -379,11 +379,16 @@ impl World {
 
     /// No rule is broken and the ledger sums to zero.
     pub(super) async fn books_agree(&self) {
-        self.settle().await;
-        let findings = audit(self.test.app.db.read(), self.test.app.clock.now()).await.unwrap();
+        let findings = self.findings().await;
         assert!(findings.is_empty(), "{}: {findings:#?}", self.test.backend());
         let postings = ledger_posting::Entity::find().all(self.test.app.db.read()).await.unwrap();
         assert_eq!(postings.iter().map(|posting| posting.amount_paisa.0).sum::<i64>(), 0);
+    }
+
+    /// What the audit says once nothing is on its way any more.
+    pub(super) async fn findings(&self) -> Vec<Finding> {
+        self.settle().await;
+        audit(self.test.app.db.read(), self.test.app.clock.now()).await.unwrap()
     }
 
     /// Runs what a start of the program runs.
