@@ -237,7 +237,7 @@ impl App {
 /// Runs the backend until `shutdown`: both servers, the jobs, and what follows the gateways.
 ///
 /// The caller owns the sockets and the stop signal. Open requests may finish for
-/// [`limits::SHUTDOWN_GRACE`](crate::limits::SHUTDOWN_GRACE); running jobs are waited for.
+/// [`limits::SHUTDOWN_GRACE`]; running jobs are waited for.
 pub async fn serve(
     app: App,
     public: tokio::net::TcpListener,

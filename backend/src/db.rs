@@ -5,7 +5,7 @@
 //! **Writing** uses [`Db::write`] with a closure that may run more than once, so it owns or clones what it
 //! needs and does nothing outside of its transaction (no network, no channels):
 //!
-//! ```ignore
+//! ```text
 //! let rental = app.db.write(move |tx| Box::pin(async move { start(tx, user, station).await })).await?;
 //! ```
 //!

@@ -1,6 +1,6 @@
 //! Errors: what the caller may know is a [`Problem`] (RFC 9457), everything else is internal.
 //!
-//! A domain lists what it refuses in one `Refusal` enum, ordered by precedence, made by [`refusals!`].
+//! A domain lists what it refuses in one `Refusal` enum, ordered by precedence, made by `refusals!`.
 //! The list of all codes in the documentation is made from the same tables.
 
 use axum::http::{HeaderValue, StatusCode, header};

@@ -2,7 +2,7 @@
 //!
 //! Delivery is at least once, so a handler makes its effect and its completion one transaction:
 //!
-//! ```ignore
+//! ```text
 //! async fn deliver(app: App, job: Job) -> Result<()> {
 //!     let input: Deliver = job.payload()?;
 //!     app.db.write(move |tx| {

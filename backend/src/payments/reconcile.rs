@@ -1,5 +1,5 @@
 //! The job that watches over an attempt: it asks the provider on the plan of
-//! [`machine`](crate::payments::machine), so that a rider who paid and closed the browser is
+//! [`machine`], so that a rider who paid and closed the browser is
 //! credited all the same. One job per attempt, from before the provider hears of it until nothing
 //! can happen any more.
 
