@@ -118,7 +118,7 @@ pub(crate) struct RunStation {
     /// Power banks that sit in its slots at the first start: serials of 16 hexadecimal digits.
     #[arg(long, value_delimiter = ',', value_name = "SERIAL,…")]
     pub(crate) banks: Vec<String>,
-    /// Where its flash memory is kept between runs [default: <data-dir>/stations].
+    /// Where its flash memory is kept between runs [default: `stations` in the data directory].
     #[arg(long, value_name = "DIR")]
     pub(crate) flash_dir: Option<PathBuf>,
 }
