@@ -22,11 +22,33 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
     /// Opens an order. Where the provider has idempotency keys, `order.our_reference` is the key.
     async fn initiate(&self, order: &Order) -> Result<Opened, ProviderError>;
 
-    /// The reference in the query that the browser brings back, if there is one.
-    fn reference_in(&self, query: &BTreeMap<String, String>) -> Option<String>;
-
     /// The only truth about an order: the provider's own book.
     async fn lookup(&self, order: &PlacedOrder) -> Result<ProviderPayment, ProviderError>;
+
+    /// Whether what the browser brings back proves anything. It is a hint to ask in every case;
+    /// this only tells a forgery from an honest visitor, for staff.
+    fn read_return(&self, query: &BTreeMap<String, String>) -> ReturnProof {
+        let _ = query;
+        ReturnProof::Unsigned
+    }
+
+    /// Reads a call that the provider made by itself, from its raw bytes.
+    fn read_webhook(&self, call: &WebhookCall<'_>) -> Result<WebhookNotice, WebhookError> {
+        let _ = call;
+        Err(WebhookError::NotOffered)
+    }
+
+    /// Gives money back. Called again with the same `our_reference` it must not give twice:
+    /// providers without idempotency keys are asked by [`PaymentProvider::lookup`] first, and the
+    /// caller never repeats a call whose answer was lost.
+    async fn refund(&self, refund: &RefundOrder) -> Result<RefundAnswer, ProviderError> {
+        let _ = refund;
+        Ok(RefundAnswer {
+            outcome: RefundOutcome::ByHand,
+            provider_reference: None,
+            raw: serde_json::Value::Null,
+        })
+    }
 }
 
 /// What differs between providers and matters to us.
@@ -51,7 +73,7 @@ pub struct Order {
     pub currency: String,
     /// Words on the page.
     pub description: String,
-    /// Where the rider's browser goes afterwards; what arrives there is only a hint.
+    /// Where the rider's browser goes afterwards, without a query; what arrives there is only a hint.
     pub return_url: String,
 }
 
@@ -118,8 +140,122 @@ pub struct ProviderPayment {
     pub merchant: String,
     /// The provider's name for the movement of money, once there is one.
     pub transaction_id: Option<String>,
+    /// How much of a paid order the provider gave back to the payer.
+    pub given_back: GivenBack,
+    /// What the provider keeps, where its book says so.
+    pub fee: Option<Paisa>,
+    /// The answer as it came, for staff; without secrets.
+    pub raw: serde_json::Value,
+}
+
+/// How much of a paid order went back to the payer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GivenBack {
+    /// Nothing.
+    Nothing,
+    /// This much of it.
+    Part(Paisa),
+    /// A part, and the provider does not say how much (Khalti, eSewa).
+    UnknownPart,
+    /// All of it.
+    Everything,
+}
+
+/// What the browser brought back from the provider's page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReturnProof {
+    /// Nothing that could be checked (Khalti, Stripe, eSewa's failure page).
+    Unsigned,
+    /// Signed by the provider (eSewa's success page). Still only a hint.
+    Signed,
+    /// It claims to be signed and is not.
+    Forged,
+}
+
+/// A call that claims to come from a provider.
+#[derive(Clone, Copy, Debug)]
+pub struct WebhookCall<'a> {
+    /// As they came.
+    pub headers: &'a axum::http::HeaderMap,
+    /// As it came: signatures cover these very bytes.
+    pub body: &'a [u8],
+    /// When it came.
+    pub received_at: DateTime<Utc>,
+}
+
+/// A webhook that was understood. Its content is a hint to ask the provider, never a fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookNotice {
+    /// Unique for the provider; the same news twice is read once.
+    pub event_key: String,
+    /// The provider's word for what happened.
+    pub event_type: String,
+    /// Which order it is about, by the provider's name or by ours; none if it is about no order.
+    pub about: Option<WebhookAbout>,
+    /// As it came, for staff; without secrets.
+    pub payload: serde_json::Value,
+}
+
+/// How a webhook names an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WebhookAbout {
+    /// By the name that [`Opened::provider_reference`] gave.
+    ProviderReference(String),
+    /// By the name that [`Order::our_reference`] gave.
+    OurReference(String),
+    /// By [`ProviderPayment::transaction_id`].
+    TransactionId(String),
+}
+
+/// Why a webhook is not read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WebhookError {
+    /// The provider does not call, or no webhook secret is set.
+    #[error("this provider does not call")]
+    NotOffered,
+    /// Not signed by the provider, or signed too long ago.
+    #[error("the signature does not hold")]
+    BadSignature,
+    /// Signed, and not what was agreed.
+    #[error("the webhook cannot be read: {0}")]
+    Malformed(String),
+}
+
+/// Money to give back.
+#[derive(Clone, Debug)]
+pub struct RefundOrder {
+    /// Unique for ever: the refund's id, and the idempotency key where there is one.
+    pub our_reference: String,
+    /// The order that was paid.
+    pub payment: PlacedOrder,
+    /// [`ProviderPayment::transaction_id`] of that payment.
+    pub transaction_id: Option<String>,
+    /// How much, at most what was paid.
+    pub amount: Paisa,
+    /// For providers that want one (Khalti's bank payments): ten digits.
+    pub payer_mobile: Option<String>,
+}
+
+/// What a provider said about giving money back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefundAnswer {
+    /// What became of it.
+    pub outcome: RefundOutcome,
+    /// The provider's name for it, if it has one.
+    pub provider_reference: Option<String>,
     /// The answer as it came, for staff.
     pub raw: serde_json::Value,
+}
+
+/// What became of a refund at a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RefundOutcome {
+    /// The payer has it.
+    Succeeded,
+    /// On its way; a webhook or [`PaymentProvider::lookup`] will tell.
+    Pending,
+    /// The provider has no way to do this; a person does it in its portal.
+    ByHand,
 }
 
 /// The words of all providers, brought together.

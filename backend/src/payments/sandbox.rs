@@ -3,8 +3,6 @@
 //!
 //! The rest of `payments` speaks to it through [`PaymentProvider`] and never reads its table.
 
-use std::collections::BTreeMap;
-
 use askama::Template;
 use async_trait::async_trait;
 use axum::Router;
@@ -25,8 +23,8 @@ use crate::extract::Path;
 use crate::limits::SANDBOX_LINK_LIFE;
 
 use crate::payments::provider::{
-    Capabilities, HostedPage, Opened, Order, PaymentProvider, PlacedOrder, ProviderError, ProviderPayment,
-    ProviderStatus,
+    Capabilities, GivenBack, HostedPage, Opened, Order, PaymentProvider, PlacedOrder, ProviderError,
+    ProviderPayment, ProviderStatus,
 };
 
 /// The word in `payment_methods.gateway`.
@@ -67,10 +65,6 @@ impl PaymentProvider for Sandbox {
 
     fn merchant(&self) -> &str {
         MERCHANT
-    }
-
-    fn reference_in(&self, query: &BTreeMap<String, String>) -> Option<String> {
-        query.get("reference").cloned()
     }
 
     async fn initiate(&self, order: &Order) -> Result<Opened, ProviderError> {
@@ -129,7 +123,14 @@ impl PaymentProvider for Sandbox {
             SandboxPaymentState::Paid => ProviderStatus::Paid,
             SandboxPaymentState::Cancelled => ProviderStatus::Cancelled,
             SandboxPaymentState::Expired => ProviderStatus::Expired,
-            SandboxPaymentState::Refunded => ProviderStatus::Other("refunded".to_owned()),
+            SandboxPaymentState::Refunded => ProviderStatus::Paid,
+        };
+        let given_back = match row.state {
+            SandboxPaymentState::Refunded => GivenBack::Everything,
+            SandboxPaymentState::Pending
+            | SandboxPaymentState::Paid
+            | SandboxPaymentState::Cancelled
+            | SandboxPaymentState::Expired => GivenBack::Nothing,
         };
         let transaction_id = row.paid_at.map(|_| format!("SBX-{}", row.id.0.simple()));
         let raw = serde_json::json!({
@@ -143,6 +144,8 @@ impl PaymentProvider for Sandbox {
             our_reference: row.merchant_reference,
             merchant: MERCHANT.to_owned(),
             transaction_id,
+            given_back,
+            fee: None,
             raw,
         })
     }

@@ -161,10 +161,11 @@ async fn open_page(app: &App, attempt_id: PaymentAttemptId) -> Result<TopUpInten
         currency: intent.currency.clone(),
         description: "Chautari wallet top-up".to_owned(),
         return_url: format!(
-            "{}{}/payments/{}/return",
+            "{}{}/payments/{}/return/{}",
             app.settings.backend.public_url.trim_end_matches('/'),
             crate::api::PREFIX,
-            attempt.provider
+            attempt.provider,
+            attempt.id
         ),
     };
     let (event, opened, refusal) = match provider.initiate(&order).await {

@@ -81,6 +81,7 @@ pub(crate) async fn ask(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::payments::provider::GivenBack;
 
     const ASKED: Asked<'static> =
         Asked { amount: Paisa(50_000), currency: "NPR", our_reference: "attempt-1", merchant: "Chautari" };
@@ -93,6 +94,8 @@ mod tests {
             our_reference: ASKED.our_reference.to_owned(),
             merchant: ASKED.merchant.to_owned(),
             transaction_id: None,
+            given_back: GivenBack::Nothing,
+            fee: None,
             raw: serde_json::Value::Null,
         }
     }

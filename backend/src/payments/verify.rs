@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Html;
+use entities::id::PaymentAttemptId;
 use entities::payment_attempt;
 use entities::payment_intent::PaymentIntentStatus;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -17,6 +18,7 @@ use crate::auth::Rider;
 use crate::error::{Problem, ProblemBody, Result};
 use crate::extract::{Json, Path, Query};
 use crate::money::Money;
+use crate::payments::provider::ReturnProof;
 use crate::payments::status::{self, PaymentStatus};
 use crate::payments::{book, sync};
 
@@ -59,24 +61,30 @@ struct ReturnPage {
     message: &'static str,
 }
 
-/// Where providers send the browser back to. The query is a hint to ask them, and proves nothing.
-#[utoipa::path(get, path = "/payments/{provider}/return", tag = "payments", params(("provider" = String, Path)),
+/// Where providers send the browser back to. The path names the attempt; the query proves nothing
+/// and only makes us ask the provider.
+#[utoipa::path(get, path = "/payments/{provider}/return/{attempt}", tag = "payments",
+    params(("provider" = String, Path), ("attempt" = String, Path)),
     responses((status = 200, description = "A page for people", content_type = "text/html"), (status = 404, body = ProblemBody)))]
 pub(crate) async fn came_back(
     State(app): State<App>,
-    Path(name): Path<String>,
+    Path((name, attempt)): Path<(String, PaymentAttemptId)>,
     Query(query): Query<BTreeMap<String, String>>,
 ) -> Result<Html<String>> {
     if !app.providers.has(&name) {
         return Err(Problem::not_found().into());
     }
-    let reference = app.providers.named(&name)?.reference_in(&query).ok_or_else(Problem::not_found)?;
-    let attempt = payment_attempt::Entity::find()
-        .filter(payment_attempt::Column::Provider.eq(name))
-        .filter(payment_attempt::Column::ProviderReference.eq(reference))
+    let attempt = payment_attempt::Entity::find_by_id(attempt)
+        .filter(payment_attempt::Column::Provider.eq(&name))
         .one(app.db.read())
         .await?
         .ok_or_else(Problem::not_found)?;
+    match app.providers.named(&name)?.read_return(&query) {
+        ReturnProof::Unsigned | ReturnProof::Signed => {}
+        ReturnProof::Forged => {
+            tracing::warn!(attempt = %attempt.id, provider = name, "a visitor brought a forged payment proof");
+        }
+    }
     let standing = sync::sync(&app, attempt.id).await?;
     let page = match standing.intent {
         PaymentIntentStatus::Completed => {

@@ -5,7 +5,6 @@ use backend::payments::provider::{
     Capabilities, Opened, Order, PaymentProvider, PlacedOrder, ProviderError, ProviderPayment,
 };
 use backend::payments::sandbox::Sandbox;
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// How it behaves now.
@@ -69,10 +68,6 @@ impl PaymentProvider for MoodyProvider {
             return self.answer(Err(ProviderError::NotFound));
         }
         self.answer(self.sandbox.initiate(order).await)
-    }
-
-    fn reference_in(&self, query: &BTreeMap<String, String>) -> Option<String> {
-        self.sandbox.reference_in(query)
     }
 
     async fn lookup(&self, order: &PlacedOrder) -> Result<ProviderPayment, ProviderError> {

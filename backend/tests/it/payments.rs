@@ -82,7 +82,7 @@ async fn a_top_up_is_paid_on_the_page_credited_and_told() {
         assert_eq!(balance(&test, &rider).await, "0.00");
 
         let back = press(&test, &opened.page, "pay").await;
-        assert!(back.starts_with("/api/v1/payments/sandbox/return?"), "{back}");
+        assert!(back.starts_with("/api/v1/payments/sandbox/return/"), "{back}");
         assert_eq!(balance(&test, &rider).await, "0.00", "nobody has asked the provider yet");
         let verified = verify(&test, &rider, &opened.intent_id).await.ok();
         assert_eq!(verified["payment"]["status"], "completed");
@@ -150,9 +150,8 @@ async fn what_the_browser_brings_back_is_not_believed() {
     for test in TestApp::on_each_backend().await {
         let rider = rider(&test.app).await;
         let opened = open(&test, &rider, "500.00").await;
-        let reference = opened.page.rsplit('/').next().unwrap();
-        let forged =
-            format!("/api/v1/payments/sandbox/return?reference={reference}&status=paid&amount=50000");
+        let attempt = payment_attempt::Entity::find().one(test.app.db.read()).await.unwrap().unwrap().id;
+        let forged = format!("/api/v1/payments/sandbox/return/{attempt}?status=paid&amount=50000");
         let page = test.anonymous().get(&forged).await.ok();
         assert!(page.as_str().unwrap().contains("on its way"));
         assert_eq!((balance(&test, &rider).await.as_str(), ledger_entries(&test).await), ("0.00", 0));
@@ -162,7 +161,8 @@ async fn what_the_browser_brings_back_is_not_believed() {
         let page = test.anonymous().get(&tampered).await.ok();
         assert!(page.as_str().unwrap().contains("Payment cancelled"));
         assert_eq!(status(&test, &rider, &opened.intent_id).await, "cancelled");
-        for path in ["sandbox/return", "sandbox/return?reference=unknown", "nobody/return?reference=x"] {
+        let nobody = format!("nobody/return/{attempt}");
+        for path in ["sandbox/return", "sandbox/return/00000000-0000-7000-8000-000000000000", &nobody] {
             test.anonymous().get(&format!("/api/v1/payments/{path}")).await.problem(404, "not_found");
         }
         assert_eq!(ledger_entries(&test).await, 0);
