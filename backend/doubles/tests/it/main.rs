@@ -1,0 +1,5 @@
+//! The doubles from outside, over HTTP.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod misbehaviour;
