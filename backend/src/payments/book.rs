@@ -124,7 +124,7 @@ pub async fn post(
 
     let owner = balances.keys().find_map(Account::owner);
     let receipt = match (receipt, owner) {
-        (Some(receipt), Some(user)) => Some(write_receipt(tx, now, user, receipt).await?),
+        (Some(receipt), Some(user)) => Some(write_receipt(tx, now, user, entry_id, receipt).await?),
         (_, _) => None,
     };
     for posting in entry.postings() {
@@ -281,7 +281,13 @@ async fn open_accounts(tx: &Tx, now: DateTime<Utc>, accounts: impl Iterator<Item
     Ok(())
 }
 
-async fn write_receipt(tx: &Tx, now: DateTime<Utc>, user: UserId, receipt: Receipt) -> Result<TransactionId> {
+async fn write_receipt(
+    tx: &Tx,
+    now: DateTime<Utc>,
+    user: UserId,
+    entry: LedgerEntryId,
+    receipt: Receipt,
+) -> Result<TransactionId> {
     let id = TransactionId(tx.new_uuid());
     transaction::ActiveModel {
         id: Set(id),
@@ -296,6 +302,7 @@ async fn write_receipt(tx: &Tx, now: DateTime<Utc>, user: UserId, receipt: Recei
         gateway_reference: Set(receipt.gateway_reference),
         related_rental: Set(receipt.related_rental),
         gateway_response: Set(receipt.gateway_response),
+        entry_id: Set(Some(entry)),
         created_at: Set(now),
         updated_at: Set(now),
     }
@@ -337,7 +344,15 @@ async fn write_statement(
         wallet_id: Set(wallet.id),
         transaction_type: Set(match entry.kind() {
             EntryKind::Adjustment => WalletTransactionType::Adjustment,
-            EntryKind::TopUp | EntryKind::RentalHold | EntryKind::HoldVoid | EntryKind::RentalCapture => {
+            EntryKind::TopUp
+            | EntryKind::RentalHold
+            | EntryKind::HoldVoid
+            | EntryKind::RentalCapture
+            | EntryKind::RefundToWallet
+            | EntryKind::RefundReserved
+            | EntryKind::RefundPaid
+            | EntryKind::RefundReturned
+            | EntryKind::ProviderReversal => {
                 if change.0 > 0 {
                     WalletTransactionType::Credit
                 } else {

@@ -10,7 +10,14 @@
 //! | rental hold | user wallet → user hold |
 //! | hold void | user hold → user wallet |
 //! | rental capture | user hold (+ user wallet) → revenue + VAT, the rest back to the wallet |
+//! | refund of a charge | revenue + VAT → user wallet |
+//! | refund through a provider, approved | user wallet → refund clearing |
+//! | … the payer has it | refund clearing → provider clearing |
+//! | … it failed | refund clearing → user wallet |
+//! | a provider reversed a top-up unasked | suspense → provider clearing |
 //! | adjustment | promotion expense or suspense ↔ user wallet |
+
+mod refunds;
 
 use std::collections::BTreeMap;
 
@@ -96,6 +103,8 @@ impl Account {
     }
 }
 
+pub use refunds::Charge;
+
 /// What happened to the money; with the business key it names an entry for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EntryKind {
@@ -107,6 +116,16 @@ pub enum EntryKind {
     HoldVoid,
     /// The rental was charged. Key: the rental.
     RentalCapture,
+    /// A charge went back to the wallet, or a part of it. Key: the refund.
+    RefundToWallet,
+    /// Set aside for a refund through a provider. Key: the refund.
+    RefundReserved,
+    /// The payer has it from the provider. Key: the refund.
+    RefundPaid,
+    /// The provider did not give it back: it is in the wallet again. Key: the refund.
+    RefundReturned,
+    /// A provider gave money back that we did not ask for. Key: the attempt and what it gave back so far.
+    ProviderReversal,
     /// Staff moved money with a reason. Key: the staff action.
     Adjustment,
 }
@@ -119,6 +138,11 @@ impl EntryKind {
             Self::RentalHold => "rental_hold",
             Self::HoldVoid => "hold_void",
             Self::RentalCapture => "rental_capture",
+            Self::RefundToWallet => "refund_to_wallet",
+            Self::RefundReserved => "refund_reserved",
+            Self::RefundPaid => "refund_paid",
+            Self::RefundReturned => "refund_returned",
+            Self::ProviderReversal => "provider_reversal",
             Self::Adjustment => "adjustment",
         }
     }
@@ -189,6 +213,9 @@ pub enum LedgerError {
     /// A sum does not fit.
     #[error("an amount of money is too large")]
     Overflow,
+    /// More would go back than was taken.
+    #[error("more would be given back than was taken")]
+    MoreThanTaken,
     /// The postings do not sum to zero.
     #[error("the postings do not sum to zero")]
     Unbalanced,

@@ -10,10 +10,12 @@
 //!                               └─────► mismatch (staff decide)
 //! ```
 //!
-//! `succeeded` and `mismatch` never move. Money is credited on the edge into `succeeded` alone,
-//! and that edge is taken once.
+//! `succeeded`, `mismatch` and `given_back` never move. Money is credited on the edge into
+//! `succeeded` alone, and that edge is taken once. What the payer had back before we credited it
+//! ends in `given_back`; what they get back afterwards is accounted for, and the attempt stays.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use entities::money::Paisa;
 use entities::payment_attempt::PaymentAttemptState as AttemptState;
 use entities::payment_intent::PaymentIntentStatus as IntentState;
 
@@ -28,7 +30,8 @@ pub fn is_open(attempt: AttemptState) -> bool {
         | AttemptState::Failed
         | AttemptState::Expired
         | AttemptState::Cancelled
-        | AttemptState::Mismatch => false,
+        | AttemptState::Mismatch
+        | AttemptState::GivenBack => false,
     }
 }
 
@@ -52,6 +55,10 @@ pub enum Truth {
     Paid,
     /// Paid, but one of those differs.
     PaidOtherwise,
+    /// Paid as we asked, and all of it went back to the payer.
+    GivenBack,
+    /// Paid as we asked, and a part went back; how much, if the provider says so.
+    PartlyGivenBack(Option<Paisa>),
     /// Not decided yet.
     Pending,
     /// Refused.
@@ -64,6 +71,24 @@ pub enum Truth {
     NotFound,
     /// The provider does not answer. Says nothing about the money.
     Unreachable,
+}
+
+impl Truth {
+    /// How much of a payment of `paid` went back to the payer so far; none if that is not known.
+    pub fn given_back(self, paid: Paisa) -> Option<Paisa> {
+        match self {
+            Self::GivenBack => Some(paid),
+            Self::PartlyGivenBack(part) => part,
+            Self::Paid
+            | Self::PaidOtherwise
+            | Self::Pending
+            | Self::Failed
+            | Self::Expired
+            | Self::Cancelled
+            | Self::NotFound
+            | Self::Unreachable => Some(Paisa(0)),
+        }
+    }
 }
 
 /// What can happen to an attempt.
@@ -101,6 +126,9 @@ pub enum Effect {
     None,
     /// Credit the rider: one ledger entry, keyed by the attempt.
     Credit,
+    /// Money that we credited is back with the payer: find the refund of ours that explains it, or
+    /// write down the loss and tell staff.
+    AccountForGivenBack,
     /// Tell staff that a provider took other money than we asked for.
     ReportMismatch,
     /// Tell staff that an attempt has had no outcome for a day.
@@ -127,12 +155,18 @@ fn next_attempt(state: State, event: Event, now: DateTime<Utc>) -> (AttemptState
     use AttemptState as A;
     let stays = (state.attempt, Effect::None);
     match (state.attempt, event) {
-        // Nothing moves these.
-        (A::Succeeded | A::Mismatch, _) => stays,
+        (A::Succeeded, Event::Synced(Truth::GivenBack | Truth::PartlyGivenBack(_))) => {
+            (A::Succeeded, Effect::AccountForGivenBack)
+        }
+        // Nothing moves these. An answer that is older than `given_back` may still say "paid".
+        (A::Succeeded | A::Mismatch | A::GivenBack, _) => stays,
 
         // Money moves everything else, however late it is.
         (_, Event::Synced(Truth::Paid)) => (A::Succeeded, Effect::Credit),
-        (_, Event::Synced(Truth::PaidOtherwise)) => (A::Mismatch, Effect::ReportMismatch),
+        (_, Event::Synced(Truth::PaidOtherwise | Truth::PartlyGivenBack(_))) => {
+            (A::Mismatch, Effect::ReportMismatch)
+        }
+        (_, Event::Synced(Truth::GivenBack)) => (A::GivenBack, Effect::None),
 
         // Only money moves these.
         (A::Failed | A::Expired | A::Cancelled, _) => stays,
@@ -163,7 +197,9 @@ fn next_intent(intent: IntentState, attempt: AttemptState, event: Event) -> Inte
         (IntentState::Completed, _) | (_, AttemptState::Succeeded) => IntentState::Completed,
         (IntentState::NeedsReview, _) | (_, AttemptState::Mismatch) => IntentState::NeedsReview,
         (IntentState::Failed | IntentState::Cancelled, _) => intent,
-        (IntentState::Pending, AttemptState::Failed | AttemptState::Expired) => IntentState::Failed,
+        (IntentState::Pending, AttemptState::Failed | AttemptState::Expired | AttemptState::GivenBack) => {
+            IntentState::Failed
+        }
         (IntentState::Pending, AttemptState::Cancelled) => IntentState::Cancelled,
         (
             IntentState::Pending,
@@ -186,7 +222,7 @@ fn is_unresolved(state: &State, now: DateTime<Utc>) -> bool {
 /// A closed attempt is asked for until its page can no longer take money.
 fn next_poll(state: &State, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     match state.attempt {
-        AttemptState::Succeeded | AttemptState::Mismatch => return None,
+        AttemptState::Succeeded | AttemptState::Mismatch | AttemptState::GivenBack => return None,
         AttemptState::Failed | AttemptState::Expired | AttemptState::Cancelled
             if now >= state.expires_at + LATE_PAYMENT_GRACE =>
         {
@@ -200,7 +236,12 @@ fn next_poll(state: &State, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         | AttemptState::Pending
         | AttemptState::Unknown => {}
     }
-    let age = (now - state.created_at).max(TimeDelta::zero());
+    Some(planned_after(state.created_at, now))
+}
+
+/// When something that began at `begun_at` is asked for next.
+pub(crate) fn planned_after(begun_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    let age = (now - begun_at).max(TimeDelta::zero());
     let planned = POLL_PLAN_MINUTES.iter().map(|minutes| TimeDelta::minutes(*minutes)).find(|at| *at > age);
     let at = planned.unwrap_or_else(|| {
         if age < UNRESOLVED_AFTER {
@@ -209,7 +250,7 @@ fn next_poll(state: &State, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
             TimeDelta::days(age.num_days() + 1)
         }
     });
-    Some(state.created_at + at)
+    begun_at + at
 }
 
 #[cfg(test)]
@@ -225,7 +266,7 @@ mod tests {
     fn state(attempt: AttemptState) -> State {
         let intent = match attempt {
             AttemptState::Succeeded => IntentState::Completed,
-            AttemptState::Failed | AttemptState::Expired => IntentState::Failed,
+            AttemptState::Failed | AttemptState::Expired | AttemptState::GivenBack => IntentState::Failed,
             AttemptState::Cancelled => IntentState::Cancelled,
             AttemptState::Mismatch => IntentState::NeedsReview,
             AttemptState::Initiating
@@ -235,6 +276,8 @@ mod tests {
         };
         State { attempt, intent, created_at: at(0), expires_at: at(30) }
     }
+
+    const PART: Truth = Truth::PartlyGivenBack(Some(Paisa(100)));
 
     #[test]
     fn every_edge_of_the_machine() {
@@ -288,6 +331,23 @@ mod tests {
                 I::NeedsReview,
                 Effect::ReportMismatch,
             ),
+            // Given back by the provider: never credited, and never credited later.
+            (A::Initiated, Synced(Truth::GivenBack), 5, A::GivenBack, I::Failed, Effect::None),
+            (A::Cancelled, Synced(Truth::GivenBack), 5, A::GivenBack, I::Cancelled, Effect::None),
+            (A::Expired, Synced(Truth::GivenBack), 35, A::GivenBack, I::Failed, Effect::None),
+            (A::GivenBack, Synced(Truth::Paid), 6, A::GivenBack, I::Failed, Effect::None),
+            (A::GivenBack, Synced(Truth::GivenBack), 6, A::GivenBack, I::Failed, Effect::None),
+            (A::Pending, Synced(PART), 5, A::Mismatch, I::NeedsReview, Effect::ReportMismatch),
+            (A::Succeeded, Synced(PART), 5, A::Succeeded, I::Completed, Effect::AccountForGivenBack),
+            (
+                A::Succeeded,
+                Synced(Truth::GivenBack),
+                5,
+                A::Succeeded,
+                I::Completed,
+                Effect::AccountForGivenBack,
+            ),
+            (A::Mismatch, Synced(Truth::GivenBack), 5, A::Mismatch, I::NeedsReview, Effect::None),
             // The end.
             (A::Succeeded, Synced(Truth::Paid), 5, A::Succeeded, I::Completed, Effect::None),
             (A::Succeeded, Synced(Truth::Failed), 5, A::Succeeded, I::Completed, Effect::None),
@@ -408,6 +468,19 @@ mod tests {
             let (state, credits) = run(&events);
             prop_assert_eq!((state.attempt, state.intent), (AttemptState::Succeeded, IntentState::Completed));
             prop_assert_eq!(credits, 1);
+        }
+
+        /// Whoever hears of it first: what the payer has back is not credited afterwards.
+        #[test]
+        fn nothing_is_credited_after_all_of_it_was_given_back(
+            before in prop::collection::vec(any_event(), 0..12),
+            after in prop::collection::vec(prop_oneof![any_event(), Just(Event::Synced(Truth::Paid))], 0..12),
+        ) {
+            let mut events = before;
+            events.push(Event::Synced(Truth::GivenBack));
+            events.extend(after);
+            let (state, credits) = run(&events);
+            prop_assert_eq!((state.attempt, credits), (AttemptState::GivenBack, 0));
         }
 
         #[test]

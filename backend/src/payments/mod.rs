@@ -2,8 +2,8 @@
 //!
 //! Read in this order: [`ledger`] and [`machine`] are the rules, pure. [`book`] and [`holds`] write
 //! the ledger; the domain of rentals calls [`holds`]. [`provider`] is what a payment provider is to
-//! us, [`sandbox`] the built-in one; [`truth`] is what its answer means, [`sync`] does what follows. The rest is a
-//! file per operation.
+//! us, [`sandbox`] the built-in one; [`truth`] is what its answer means, [`sync`] does what follows,
+//! `given_back` where the payer has the money again. The rest is a file per operation.
 
 pub mod ledger;
 pub mod machine;
@@ -16,6 +16,8 @@ pub mod providers;
 pub mod sandbox;
 pub mod sync;
 pub mod truth;
+
+mod given_back;
 
 pub mod cancel;
 pub mod methods;

@@ -35,6 +35,6 @@ pub(crate) fn first_check_at(now: DateTime<Utc>) -> DateTime<Utc> {
 
 async fn check(app: App, job: Job) -> Result<()> {
     let watched: Watched = job.payload()?;
-    sync::sync_for(&app, watched.attempt, Some(job)).await?;
+    sync::sync_for(&app, watched.attempt, job).await?;
     Ok(())
 }

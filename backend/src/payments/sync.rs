@@ -19,7 +19,7 @@ use crate::payments::book::{self, Receipt};
 use crate::payments::ledger::Entry;
 use crate::payments::machine::{self, Effect, Event, Truth};
 use crate::payments::provider::ProviderPayment;
-use crate::payments::{News, metrics, truth};
+use crate::payments::{News, given_back, metrics, truth};
 use crate::{crash, news, points};
 
 /// Where a payment stands.
@@ -33,23 +33,49 @@ pub struct Standing {
     pub poll_at: Option<DateTime<Utc>>,
 }
 
-/// Asks the provider and applies its answer.
+/// Asks the provider and applies its answer. One that has its outcome is not asked for again.
 pub async fn sync(app: &App, attempt_id: PaymentAttemptId) -> Result<Standing> {
-    sync_for(app, attempt_id, None).await
-}
-
-/// As [`sync`]; the job that asked ends, or waits for the next poll, in the same transaction.
-pub(crate) async fn sync_for(app: &App, attempt_id: PaymentAttemptId, job: Option<Job>) -> Result<Standing> {
     let (attempt, intent) = load(app.db.read(), attempt_id).await?;
-    let (truth, answer) = match attempt.state {
-        // Nothing moves these; only the job has to hear it.
-        PaymentAttemptState::Succeeded | PaymentAttemptState::Mismatch if job.is_none() => {
-            return Ok(Standing { attempt: attempt.state, intent: intent.status, poll_at: None });
+    match attempt.state {
+        PaymentAttemptState::Succeeded | PaymentAttemptState::Mismatch | PaymentAttemptState::GivenBack => {
+            Ok(Standing { attempt: attempt.state, intent: intent.status, poll_at: None })
         }
-        PaymentAttemptState::Succeeded | PaymentAttemptState::Mismatch => (Truth::Unreachable, None),
         PaymentAttemptState::Initiating
         | PaymentAttemptState::Initiated
         | PaymentAttemptState::Pending
+        | PaymentAttemptState::Failed
+        | PaymentAttemptState::Expired
+        | PaymentAttemptState::Cancelled
+        | PaymentAttemptState::Unknown => Ok(ask_and_apply(app, attempt_id, None).await?.0),
+    }
+}
+
+/// As [`sync`], and asks for credited payments, too: has the provider given the money back?
+///
+/// For those who have a reason to ask: a refund of ours, a webhook about a refund or a dispute.
+pub async fn sync_again(app: &App, attempt_id: PaymentAttemptId) -> Result<(Standing, Truth)> {
+    ask_and_apply(app, attempt_id, None).await
+}
+
+/// As [`sync`]; the job that asked ends, or waits for the next poll, in the same transaction.
+pub(crate) async fn sync_for(app: &App, attempt_id: PaymentAttemptId, job: Job) -> Result<Standing> {
+    Ok(ask_and_apply(app, attempt_id, Some(job)).await?.0)
+}
+
+async fn ask_and_apply(
+    app: &App,
+    attempt_id: PaymentAttemptId,
+    job: Option<Job>,
+) -> Result<(Standing, Truth)> {
+    let (attempt, intent) = load(app.db.read(), attempt_id).await?;
+    let (truth, answer) = match attempt.state {
+        // The plan ends with these; only its job has to hear it.
+        PaymentAttemptState::Succeeded if job.is_some() => (Truth::Unreachable, None),
+        PaymentAttemptState::Mismatch | PaymentAttemptState::GivenBack => (Truth::Unreachable, None),
+        PaymentAttemptState::Initiating
+        | PaymentAttemptState::Initiated
+        | PaymentAttemptState::Pending
+        | PaymentAttemptState::Succeeded
         | PaymentAttemptState::Failed
         | PaymentAttemptState::Expired
         | PaymentAttemptState::Cancelled
@@ -74,7 +100,7 @@ pub(crate) async fn sync_for(app: &App, attempt_id: PaymentAttemptId, job: Optio
     if machine::is_open(attempt.state) && !machine::is_open(standing.attempt) {
         metrics::settled(&attempt.provider, standing.attempt.as_str());
     }
-    Ok(standing)
+    Ok((standing, truth))
 }
 
 /// Takes one step of the machine and does what follows, in the caller's transaction.
@@ -102,6 +128,11 @@ pub(crate) async fn apply(
     match decision.effect {
         Effect::None => {}
         Effect::Credit => credit(tx, &attempt, &intent, answer).await?,
+        Effect::AccountForGivenBack => {
+            if let Event::Synced(truth) = event {
+                given_back::account_for(tx, &attempt, truth, answer).await?;
+            }
+        }
         Effect::ReportMismatch => report(tx, IncidentKind::PaymentMismatch, &attempt, answer).await?,
         Effect::ReportUnresolved => report(tx, IncidentKind::PaymentUnknown, &attempt, answer).await?,
     }

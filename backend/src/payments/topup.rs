@@ -152,7 +152,8 @@ async fn open_page(app: &App, attempt_id: PaymentAttemptId) -> Result<TopUpInten
         | PaymentAttemptState::Succeeded
         | PaymentAttemptState::Expired
         | PaymentAttemptState::Cancelled
-        | PaymentAttemptState::Mismatch => return Err(Refusal::InvalidIntentStatus.into()),
+        | PaymentAttemptState::Mismatch
+        | PaymentAttemptState::GivenBack => return Err(Refusal::InvalidIntentStatus.into()),
     }
     let provider = app.providers.named(&attempt.provider)?;
     let order = Order {

@@ -1,12 +1,12 @@
 //! What a provider's answer means: paid is paid only if amount, currency, our reference and our
-//! merchant account are the ones that we asked for (L10).
+//! merchant account are the ones that we asked for (L10), and the payer does not have it back.
 
 use entities::money::Paisa;
-use entities::payment_attempt;
+use entities::payment_attempt::{self, PaymentAttemptState};
 
 use crate::payments::machine::Truth;
 use crate::payments::provider::{
-    PaymentProvider, PlacedOrder, ProviderError, ProviderPayment, ProviderStatus,
+    GivenBack, PaymentProvider, PlacedOrder, ProviderError, ProviderPayment, ProviderStatus,
 };
 
 /// What we asked for, word by word as the provider must have it.
@@ -32,8 +32,14 @@ impl Asked<'_> {
             merchant: &payment.merchant,
         };
         match payment.status {
-            ProviderStatus::Paid if theirs == *self => Truth::Paid,
-            ProviderStatus::Paid => Truth::PaidOtherwise,
+            ProviderStatus::Paid if theirs != *self => Truth::PaidOtherwise,
+            ProviderStatus::Paid => match payment.given_back {
+                GivenBack::Nothing => Truth::Paid,
+                GivenBack::Part(part) if part >= self.amount => Truth::GivenBack,
+                GivenBack::Part(part) => Truth::PartlyGivenBack(Some(part)),
+                GivenBack::UnknownPart => Truth::PartlyGivenBack(None),
+                GivenBack::Everything => Truth::GivenBack,
+            },
             // A word that nobody has taught us decides nothing.
             ProviderStatus::Pending | ProviderStatus::Other(_) => Truth::Pending,
             ProviderStatus::Failed => Truth::Failed,
@@ -68,7 +74,12 @@ pub(crate) async fn ask(
                 our_reference: &our_reference,
                 merchant: provider.merchant(),
             };
-            (asked.truth_of(&payment), Some(payment))
+            let truth = match (attempt.state, asked.truth_of(&payment)) {
+                // It was paid before we asked: eSewa calls an order that it reverses CANCELED.
+                (PaymentAttemptState::Succeeded, Truth::Cancelled) => Truth::GivenBack,
+                (_, truth) => truth,
+            };
+            (truth, Some(payment))
         }
         Err(ProviderError::NotFound) => (Truth::NotFound, None),
         Err(error @ (ProviderError::Refused { .. } | ProviderError::Unavailable(_))) => {
@@ -81,7 +92,6 @@ pub(crate) async fn ask(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payments::provider::GivenBack;
 
     const ASKED: Asked<'static> =
         Asked { amount: Paisa(50_000), currency: "NPR", our_reference: "attempt-1", merchant: "Chautari" };
@@ -109,7 +119,21 @@ mod tests {
             (ProviderPayment { amount: Paisa(50_001), ..paid.clone() }, Truth::PaidOtherwise),
             (ProviderPayment { currency: "INR".into(), ..paid.clone() }, Truth::PaidOtherwise),
             (ProviderPayment { our_reference: "attempt-2".into(), ..paid.clone() }, Truth::PaidOtherwise),
-            (ProviderPayment { merchant: "Somebody".into(), ..paid }, Truth::PaidOtherwise),
+            (ProviderPayment { merchant: "Somebody".into(), ..paid.clone() }, Truth::PaidOtherwise),
+            (ProviderPayment { given_back: GivenBack::Everything, ..paid.clone() }, Truth::GivenBack),
+            (ProviderPayment { given_back: GivenBack::Part(ASKED.amount), ..paid.clone() }, Truth::GivenBack),
+            (
+                ProviderPayment { given_back: GivenBack::Part(Paisa(1)), ..paid.clone() },
+                Truth::PartlyGivenBack(Some(Paisa(1))),
+            ),
+            (
+                ProviderPayment { given_back: GivenBack::UnknownPart, ..paid.clone() },
+                Truth::PartlyGivenBack(None),
+            ),
+            (
+                ProviderPayment { given_back: GivenBack::Everything, amount: Paisa(1), ..paid },
+                Truth::PaidOtherwise,
+            ),
             (line(ProviderStatus::Pending), Truth::Pending),
             (line(ProviderStatus::Failed), Truth::Failed),
             (line(ProviderStatus::Expired), Truth::Expired),

@@ -5,6 +5,7 @@
 mod achievements;
 mod books;
 mod doors;
+mod given_back;
 mod idempotency;
 mod identity;
 mod jobs;

@@ -14,9 +14,9 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 
-struct Opened {
-    intent_id: String,
-    page: String,
+pub(crate) struct Opened {
+    pub(crate) intent_id: String,
+    pub(crate) page: String,
 }
 
 async fn sandbox_method(test: &TestApp) -> Value {
@@ -32,7 +32,7 @@ async fn ask_for(test: &TestApp, rider: &Rider, key: &str, amount: &str) -> Answ
     test.bearer(&rider.token).post_once(key, "/api/v1/payments/wallet/topup-intent", body).await
 }
 
-async fn open(test: &TestApp, rider: &Rider, amount: &str) -> Opened {
+pub(crate) async fn open(test: &TestApp, rider: &Rider, amount: &str) -> Opened {
     let key = format!("open-{}-{amount}", rider.id);
     let answer = ask_for(test, rider, &key, amount).await;
     assert_eq!(answer.status, StatusCode::CREATED);
@@ -43,7 +43,7 @@ async fn open(test: &TestApp, rider: &Rider, amount: &str) -> Opened {
 }
 
 /// Presses a button of the provider's page; answers where the browser is sent.
-async fn press(test: &TestApp, page: &str, button: &str) -> String {
+pub(crate) async fn press(test: &TestApp, page: &str, button: &str) -> String {
     let request = test.anonymous().request(Method::POST, page);
     let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
     let answer = test.anonymous().send(request.body(Body::from(format!("action={button}"))).unwrap()).await;
@@ -52,21 +52,21 @@ async fn press(test: &TestApp, page: &str, button: &str) -> String {
     location.strip_prefix("http://127.0.0.1:8080").unwrap().to_owned()
 }
 
-async fn verify(test: &TestApp, rider: &Rider, intent_id: &str) -> Answer {
+pub(crate) async fn verify(test: &TestApp, rider: &Rider, intent_id: &str) -> Answer {
     test.bearer(&rider.token).post("/api/v1/payments/verify-topup", json!({ "intent_id": intent_id })).await
 }
 
-async fn balance(test: &TestApp, rider: &Rider) -> String {
+pub(crate) async fn balance(test: &TestApp, rider: &Rider) -> String {
     let wallet = test.bearer(&rider.token).get("/api/v1/users/wallet").await.ok();
     wallet["balance"]["amount"].as_str().unwrap().to_owned()
 }
 
-async fn status(test: &TestApp, rider: &Rider, intent_id: &str) -> String {
+pub(crate) async fn status(test: &TestApp, rider: &Rider, intent_id: &str) -> String {
     let path = format!("/api/v1/payments/status/{intent_id}");
     test.bearer(&rider.token).get(&path).await.ok()["status"].as_str().unwrap().to_owned()
 }
 
-async fn assert_sound(test: &TestApp) {
+pub(crate) async fn assert_sound(test: &TestApp) {
     let findings = audit::audit(test.app.db.read()).await.unwrap();
     assert!(findings.is_empty(), "{}: {findings:#?}", test.backend());
 }
@@ -202,11 +202,12 @@ async fn another_amount_is_not_credited_and_staff_are_told() {
 }
 
 /// The provider's book says something else than we asked for.
-async fn tamper(test: &TestApp, page: &str, column: sandbox_payment::Column) {
+pub(crate) async fn tamper(test: &TestApp, page: &str, column: sandbox_payment::Column) {
     let reference = page.rsplit('/').next().unwrap().to_owned();
     let value = match column {
         sandbox_payment::Column::AmountPaisa => Expr::val(49_999_i64),
         sandbox_payment::Column::Currency => Expr::val("INR"),
+        sandbox_payment::Column::State => Expr::val("refunded"),
         _ => Expr::val(format!("{column:?}")),
     };
     let changed = test.app.db.write(move |tx| {
@@ -421,6 +422,6 @@ async fn a_provider_that_is_away_for_a_day_fails_nobody_and_staff_are_told() {
     }
 }
 
-async fn attempt(test: &TestApp) -> payment_attempt::Model {
+pub(crate) async fn attempt(test: &TestApp) -> payment_attempt::Model {
     payment_attempt::Entity::find().one(test.app.db.read()).await.unwrap().unwrap()
 }

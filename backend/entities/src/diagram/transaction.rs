@@ -1,6 +1,6 @@
 //! A movement of money as the rider sees it in the history.
 
-use crate::id::{PaymentMethodId, RentalId, TransactionId, UserId};
+use crate::id::{LedgerEntryId, PaymentMethodId, RentalId, TransactionId, UserId};
 use crate::money::Paisa;
 use crate::text_enum::text_enum;
 use sea_orm::entity::prelude::*;
@@ -24,6 +24,8 @@ pub struct Model {
     pub related_rental: Option<RentalId>,
     #[sea_orm(column_type = "JsonBinary")]
     pub gateway_response: Json,
+    /// Ours. The entry that moved this money; none if nothing was moved.
+    pub entry_id: Option<LedgerEntryId>,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
 }
@@ -76,6 +78,12 @@ pub enum Relation {
         to = "crate::rental::Column::Id"
     )]
     RelatedRental,
+    #[sea_orm(
+        belongs_to = "crate::ledger_entry::Entity",
+        from = "Column::EntryId",
+        to = "crate::ledger_entry::Column::Id"
+    )]
+    LedgerEntry,
 }
 
 impl Related<crate::user::Entity> for Entity {
@@ -93,6 +101,12 @@ impl Related<crate::payment_method::Entity> for Entity {
 impl Related<crate::rental::Entity> for Entity {
     fn to() -> RelationDef {
         Relation::RelatedRental.def()
+    }
+}
+
+impl Related<crate::ledger_entry::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::LedgerEntry.def()
     }
 }
 

@@ -41,6 +41,7 @@ text_enum! {
         RentalLost = "rental_lost",
         PaymentMismatch = "payment_mismatch",
         PaymentUnknown = "payment_unknown",
+        PaymentReversed = "payment_reversed",
         LedgerMismatch = "ledger_mismatch",
         JobDead = "job_dead",
     }

@@ -38,6 +38,7 @@ text_enum! {
         Cancelled = "cancelled",
         Unknown = "unknown",
         Mismatch = "mismatch",
+        GivenBack = "given_back",
     }
 }
 

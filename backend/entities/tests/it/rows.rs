@@ -46,6 +46,7 @@ macro_rules! for_every_entity {
         $action!(rental_issue);
         $action!(late_fee_config);
         $action!(payment_method);
+        $action!(ledger_entry);
         $action!(transaction);
         $action!(wallet);
         $action!(wallet_transaction);
@@ -55,7 +56,6 @@ macro_rules! for_every_entity {
         $action!(payment_webhook);
         $action!(refund);
         $action!(ledger_account);
-        $action!(ledger_entry);
         $action!(ledger_posting);
         $action!(ledger_balance);
         $action!(hold);

@@ -15,6 +15,17 @@ create table payment_methods (
     check (max_amount_paisa >= min_amount_paisa)
 );
 
+-- Ours. One business fact that moved money. Never changed, never deleted: L5.
+create table ledger_entries (
+    id uuid not null primary key,
+    kind text not null,
+    business_key text not null,
+    description text not null,
+    happened_at timestamptz not null,
+    created_at timestamptz not null,
+    unique (kind, business_key)
+);
+
 -- A movement of money as the rider sees it in the history.
 create table transactions (
     id uuid not null primary key,
@@ -29,11 +40,13 @@ create table transactions (
     gateway_reference text,
     related_rental uuid references rentals (id),
     gateway_response jsonb not null default '{}',
+    entry_id uuid references ledger_entries (id),
     created_at timestamptz not null,
     updated_at timestamptz not null
 );
 create index transactions_user on transactions (user_id, created_at, id);
 create index transactions_rental on transactions (related_rental);
+create index transactions_entry on transactions (entry_id);
 
 -- A rider's money. `balance` mirrors the ledger account, in the same transaction.
 create table wallets (
@@ -87,7 +100,7 @@ create table payment_attempts (
     intent_id uuid not null references payment_intents (id),
     provider text not null,
     provider_reference text,
-    state text not null check (state in ('initiating', 'initiated', 'pending', 'succeeded', 'failed', 'expired', 'cancelled', 'unknown', 'mismatch')),
+    state text not null check (state in ('initiating', 'initiated', 'pending', 'succeeded', 'failed', 'expired', 'cancelled', 'unknown', 'mismatch', 'given_back')),
     amount_paisa bigint not null check (amount_paisa > 0),
     detail jsonb not null default '{}',
     next_check_at timestamptz,
@@ -158,17 +171,6 @@ create table ledger_accounts (
 create unique index ledger_accounts_owner on ledger_accounts (kind, owner_id) where owner_id is not null;
 create unique index ledger_accounts_provider on ledger_accounts (kind, provider) where provider is not null;
 create unique index ledger_accounts_system on ledger_accounts (kind) where owner_id is null and provider is null;
-
--- Ours. One business fact that moved money. Never changed, never deleted: L5.
-create table ledger_entries (
-    id uuid not null primary key,
-    kind text not null,
-    business_key text not null,
-    description text not null,
-    happened_at timestamptz not null,
-    created_at timestamptz not null,
-    unique (kind, business_key)
-);
 
 -- Ours. One side of an entry; the postings of an entry add up to zero (L1). Never changed, never deleted.
 create table ledger_postings (

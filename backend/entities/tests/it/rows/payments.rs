@@ -36,8 +36,9 @@ impl Sample for transaction::Entity {
             gateway_reference: Some("gateway reference".to_owned()),
             related_rental: Some(id()),
             gateway_response: json(),
-            created_at: at(12),
-            updated_at: at(13),
+            entry_id: Some(id()),
+            created_at: at(13),
+            updated_at: at(14),
         }
     }
 }

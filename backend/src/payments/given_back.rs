@@ -1,0 +1,87 @@
+//! Money that a provider gave back to the payer after we credited it. A refund of ours explains
+//! it, or else nobody asked for it: then the loss waits in suspense and staff are told, once for
+//! each amount.
+
+use entities::id::{IncidentId, PaymentAttemptId};
+use entities::incident::{self, IncidentKind, IncidentState};
+use entities::money::Paisa;
+use entities::payment_attempt;
+use entities::{ledger_entry, ledger_posting};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
+
+use crate::db::Tx;
+use crate::error::{Error, Result};
+use crate::payments::book;
+use crate::payments::ledger::{Account, Entry, EntryKind};
+use crate::payments::machine::Truth;
+use crate::payments::provider::ProviderPayment;
+
+/// Accounts for what the provider gave back of a credited attempt. The caller holds the intent's lock.
+pub(crate) async fn account_for(
+    tx: &Tx,
+    attempt: &payment_attempt::Model,
+    truth: Truth,
+    answer: Option<&ProviderPayment>,
+) -> Result<()> {
+    let known = reversed_before(tx, attempt.id).await?;
+    let Some(so_far) = truth.given_back(attempt.amount_paisa) else {
+        if known.0 == 0 {
+            report(tx, attempt, None, answer).await?;
+        }
+        return Ok(());
+    };
+    let unasked = Paisa(so_far.0 - known.0);
+    if unasked.0 <= 0 {
+        return Ok(());
+    }
+    let entry = Entry::provider_reversal(attempt.id, &attempt.provider, so_far, unasked);
+    book::post(tx, tx.now(), &entry.map_err(Error::internal)?, None).await?;
+    report(tx, attempt, Some((so_far, unasked)), answer).await
+}
+
+/// What the ledger says was reversed unasked until now.
+async fn reversed_before(tx: &Tx, attempt: PaymentAttemptId) -> Result<Paisa> {
+    let postings = ledger_posting::Entity::find()
+        .find_also_related(ledger_entry::Entity)
+        .filter(ledger_entry::Column::Kind.eq(EntryKind::ProviderReversal.as_str()))
+        .filter(ledger_entry::Column::BusinessKey.starts_with(format!("{attempt}:")))
+        .filter(ledger_posting::Column::AccountId.eq(book::account_id(&Account::Suspense)))
+        .all(tx)
+        .await?;
+    Ok(Paisa(postings.iter().map(|(posting, _)| posting.amount_paisa.0).sum()))
+}
+
+async fn report(
+    tx: &Tx,
+    attempt: &payment_attempt::Model,
+    amounts: Option<(Paisa, Paisa)>,
+    answer: Option<&ProviderPayment>,
+) -> Result<()> {
+    let kind = IncidentKind::PaymentReversed;
+    let so_far = amounts.map_or_else(|| "a part".to_owned(), |(so_far, _)| so_far.0.to_string());
+    let detail = serde_json::json!({
+        "attempt": attempt.id, "intent": attempt.intent_id, "provider": attempt.provider,
+        "provider_reference": attempt.provider_reference, "paid_paisa": attempt.amount_paisa.0,
+        "given_back_paisa": amounts.map(|(so_far, _)| so_far.0),
+        "unexplained_paisa": amounts.map(|(_, unasked)| unasked.0),
+        "answer": answer.map(|payment| &payment.raw),
+    });
+    let row = incident::ActiveModel {
+        id: Set(IncidentId(tx.new_uuid())),
+        kind: Set(kind),
+        station_id: Set(None),
+        power_bank_id: Set(None),
+        rental_id: Set(None),
+        detail: Set(detail),
+        state: Set(IncidentState::Open),
+        dedup_key: Set(format!("{}:{}:{so_far}", kind.as_str(), attempt.id)),
+        created_at: Set(tx.now()),
+        resolved_at: Set(None),
+    };
+    incident::Entity::insert(row)
+        .on_conflict(OnConflict::column(incident::Column::DedupKey).do_nothing().to_owned())
+        .exec_without_returning(tx)
+        .await?;
+    Ok(())
+}
