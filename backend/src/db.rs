@@ -14,6 +14,10 @@
 //! On PostgreSQL each closure is its own READ COMMITTED transaction, tried again when the server asks for it.
 //! Inside of a closure a failed statement ends it; what may fail and be survived runs in [`Tx::savepoint`].
 
+mod chain;
+
+pub use chain::{Chain, Step};
+
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::random::Random;
@@ -347,7 +351,9 @@ async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, D
     let postgres = connection.get_database_backend() == DbBackend::Postgres;
     connection
         .begin_with_options(TransactionOptions {
-            isolation_level: postgres.then_some(IsolationLevel::ReadCommitted),
+            // READ COMMITTED on PostgreSQL, by the connection's own setting: asked for here it would cost every
+            // write one more round trip.
+            isolation_level: None,
             access_mode: None,
             sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Immediate),
         })
@@ -386,6 +392,9 @@ async fn connect_postgres(url: &str, connections: u32) -> Result<DatabaseConnect
         .acquire_timeout(limits::ACQUIRE_TIMEOUT)
         .statement_timeout(limits::POSTGRES_STATEMENT_TIMEOUT)
         .set_application_name("chautari")
+        .map_sqlx_postgres_opts(|postgres| {
+            postgres.options([("default_transaction_isolation", "read committed")])
+        })
         .test_before_acquire_if_idle_for(Duration::from_secs(30))
         .sqlx_logging(false);
     Database::connect(options).await

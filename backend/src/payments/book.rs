@@ -1,20 +1,20 @@
 //! Writes entries into the ledger, and everything that mirrors them, in the caller's transaction.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use chrono::{DateTime, Utc};
 use entities::id::{LedgerAccountId, LedgerEntryId, PaymentMethodId, RentalId, TransactionId, UserId};
 use entities::money::Paisa;
 use entities::transaction::{PaymentMethodType, TransactionStatus, TransactionType};
 use entities::wallet_transaction::WalletTransactionType;
-use entities::{
-    ledger_account, ledger_balance, ledger_entry, ledger_posting, transaction, wallet, wallet_transaction,
-};
+use entities::{ledger_account, ledger_balance, ledger_entry, ledger_posting, wallet};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Set};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Set};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
-use crate::db::Tx;
+use crate::db::{Chain, Tx};
 use crate::error::{Error, Result};
 use crate::payments::ledger::{Account, Entry, EntryKind, LedgerError, Posting};
 use crate::refusals;
@@ -65,74 +65,42 @@ pub struct Receipt {
     pub gateway_response: serde_json::Value,
 }
 
-/// Writes `entry` once: its postings, the balances, the wallet with its statement, and the receipt.
+/// Writes `entry` once: its postings, the balances, the wallet with its statement, and the receipt, all in one
+/// round trip.
 ///
-/// A debit of a rider's account is one conditional statement; nobody can spend what is not there.
-/// Balances are touched in the order of [`Account`], so two entries never wait for each other in
-/// a circle. On a refusal everything is as it was before.
+/// A debit of a rider's account is conditional; nobody can spend what is not there. Balances are touched in
+/// the order of [`Account`], so two entries never wait for each other in a circle. On a refusal everything is
+/// as it was before.
 pub async fn post(
     tx: &Tx,
     now: DateTime<Utc>,
     entry: &Entry,
     receipt: Option<Receipt>,
 ) -> Result<Posted, PostError> {
-    if let Some(posted) = find(tx, entry).await? {
-        return posted;
-    }
-
-    let mut balances = BTreeMap::new();
-    for posting in entry.postings().iter().filter(|posting| posting.account.owner().is_some()) {
-        match apply(tx, now, &posting.account, change(posting)).await? {
-            Some(after) => balances.insert(posting.account.clone(), after),
-            None => {
-                undo(tx, now, entry, &balances).await?;
-                return Err(Refusal::InsufficientFunds.into());
-            }
-        };
-    }
-
     let entry_id = LedgerEntryId(tx.new_uuid());
-    let row = ledger_entry::ActiveModel {
-        id: Set(entry_id),
-        kind: Set(entry.kind().as_str().to_owned()),
-        business_key: Set(entry.business_key().to_owned()),
-        description: Set(entry.description().to_owned()),
-        happened_at: Set(now),
-        created_at: Set(tx.now()),
-    };
-    let unique = [ledger_entry::Column::Kind, ledger_entry::Column::BusinessKey];
-    let inserted = ledger_entry::Entity::insert(row)
-        .on_conflict(OnConflict::columns(unique).do_nothing().to_owned())
-        .exec_without_returning(tx)
-        .await?;
-    if inserted == 0 {
-        // PostgreSQL: another transaction with the same key committed since `find`.
-        undo(tx, now, entry, &balances).await?;
-        return find(tx, entry).await?.unwrap_or_else(|| Err(conflict_without_entry(entry)));
-    }
-
-    let shared =
-        entry.postings().iter().map(|posting| &posting.account).filter(|account| account.owner().is_none());
-    open_accounts(tx, now, shared).await?;
-    let postings = entry.postings().iter().map(|posting| ledger_posting::ActiveModel {
-        id: Set(tx.new_uuid().into()),
-        entry_id: Set(entry_id),
-        account_id: Set(account_id(&posting.account)),
-        amount_paisa: Set(posting.amount),
-    });
-    ledger_posting::Entity::insert_many(postings).exec_without_returning(tx).await?;
-
-    let owner = balances.keys().find_map(Account::owner);
-    let receipt = match (receipt, owner) {
-        (Some(receipt), Some(user)) => Some(write_receipt(tx, now, user, entry_id, receipt).await?),
-        (_, _) => None,
-    };
-    for posting in entry.postings() {
-        if let (Account::UserWallet(user), Some(after)) = (&posting.account, balances.get(&posting.account)) {
-            write_statement(tx, now, *user, entry, posting, *after, receipt).await?;
+    let owned: Vec<_> = entry.postings().iter().filter(|posting| posting.account.owner().is_some()).collect();
+    // Each round but the last opens one account of a rider who never had money there.
+    for _ in 0..=owned.len() {
+        let ran = tx.run(movement(tx, now, entry_id, entry, receipt.as_ref())).await?;
+        if ran.complete {
+            return Ok(Posted::New(entry_id));
+        }
+        if ran.values.len() > owned.len() {
+            return Err(Error::internal(format!("ledger entry {entry_id} was written in part")).into());
+        }
+        for posting in &owned[..ran.values.len()] {
+            give_back(tx, now, posting).await?;
+        }
+        if let Some(posted) = find(tx, entry).await? {
+            return posted;
+        }
+        match owned.get(ran.values.len()) {
+            None => return Err(conflict_without_entry(entry)),
+            Some(posting) if change(posting).0 < 0 => return Err(Refusal::InsufficientFunds.into()),
+            Some(posting) => open_balance(tx, now, &posting.account).await?,
         }
     }
-    Ok(Posted::New(entry_id))
+    Err(conflict_without_entry(entry))
 }
 
 /// What a rider can spend, and what is set aside.
@@ -217,37 +185,118 @@ fn change(posting: &Posting) -> Paisa {
     Paisa(-posting.amount.0)
 }
 
-/// Changes a rider's balance and answers what it is then; nothing if it would fall below zero.
-async fn apply(tx: &Tx, now: DateTime<Utc>, account: &Account, change: Paisa) -> Result<Option<Paisa>> {
-    let mut update = ledger_balance::Entity::update_many()
-        .col_expr(
-            ledger_balance::Column::BalancePaisa,
-            Expr::col(ledger_balance::Column::BalancePaisa).add(change),
-        )
-        .col_expr(ledger_balance::Column::UpdatedAt, Expr::val(now))
-        .filter(ledger_balance::Column::AccountId.eq(account_id(account)));
-    if change.0 < 0 {
-        update = update.filter(ledger_balance::Column::BalancePaisa.gte(Paisa(-change.0)));
+/// The statements of an entry: the riders' balances, the entry, its postings, the receipt, and for each wallet
+/// what the rider sees. The first that touches nothing ends it; that is a balance or the entry.
+fn movement(
+    tx: &Tx,
+    now: DateTime<Utc>,
+    entry_id: LedgerEntryId,
+    entry: &Entry,
+    receipt: Option<&Receipt>,
+) -> Chain {
+    let mut chain = tx.chain();
+    let at = chain.bind(now);
+    open_shared_accounts(&mut chain, entry, &at);
+
+    let mut wallets = Vec::new();
+    for posting in entry.postings().iter().filter(|posting| posting.account.owner().is_some()) {
+        let account = chain.bind(account_id(&posting.account));
+        let moved = chain.bind(change(posting));
+        let set = format!("balance_paisa = balance_paisa + {moved}, updated_at = {at}");
+        let mut which = format!("account_id = {account}");
+        if change(posting).0 < 0 {
+            which.push_str(&format!(" and balance_paisa + {moved} >= 0"));
+        }
+        let step = chain.update("ledger_balances", &set, &which, "balance_paisa");
+        if let Account::UserWallet(user) = posting.account {
+            let again = format!("select balance_paisa from ledger_balances where account_id = {account}");
+            wallets.push((user, change(posting), chain.value_of(step, &again)));
+        }
     }
-    if let Some(row) = update.clone().exec_with_returning(tx).await?.pop() {
-        return Ok(Some(row.balance_paisa));
+
+    let id = chain.bind(entry_id);
+    let (kind, key) = (chain.bind(entry.kind().as_str()), chain.bind(entry.business_key()));
+    let description = chain.bind(entry.description());
+    let row = format!("{id}, {kind}, {key}, {description}, {at}, {}", chain.bind(tx.now()));
+    chain.insert("ledger_entries (id, kind, business_key, description, happened_at, created_at)", &[row]);
+    let postings = entry.postings().iter().map(|posting| {
+        let (posting_id, account) = (chain.bind(tx.new_uuid()), chain.bind(account_id(&posting.account)));
+        format!("{posting_id}, {id}, {account}, {}", chain.bind(posting.amount))
+    });
+    let postings: Vec<_> = postings.collect();
+    chain.insert("ledger_postings (id, entry_id, account_id, amount_paisa)", &postings);
+
+    let owner = entry.postings().iter().find_map(|posting| posting.account.owner());
+    let receipt =
+        receipt.zip(owner).map(|(receipt, user)| write_receipt(&mut chain, tx, now, user, entry_id, receipt));
+    for (user, change, after) in wallets {
+        write_statement(&mut chain, tx, now, user, entry, change, &after, receipt);
     }
-    if change.0 < 0 {
-        return Ok(None);
-    }
-    open_balance(tx, now, account).await?;
-    Ok(update.exec_with_returning(tx).await?.pop().map(|row| row.balance_paisa))
+    chain
 }
 
-async fn undo(tx: &Tx, now: DateTime<Utc>, entry: &Entry, applied: &BTreeMap<Account, Paisa>) -> Result<()> {
-    for posting in entry.postings().iter().filter(|posting| applied.contains_key(&posting.account)) {
-        apply(tx, now, &posting.account, posting.amount).await?;
+/// The accounts of the network itself; most of them are there already.
+fn open_shared_accounts(chain: &mut Chain, entry: &Entry, at: &impl Display) {
+    let shared = entry.postings().iter().map(|posting| &posting.account);
+    let rows: Vec<_> = shared
+        .filter(|account| account.owner().is_none())
+        .map(|account| account_row(chain, account, at))
+        .collect();
+    if !rows.is_empty() {
+        chain.open(ACCOUNTS, &rows);
     }
+}
+
+const ACCOUNTS: &str = "ledger_accounts (id, kind, owner_id, provider, created_at)";
+
+fn account_row(chain: &mut Chain, account: &Account, at: &impl Display) -> String {
+    let (id, kind) = (chain.bind(account_id(account)), chain.bind(account.kind()));
+    let owner = chain.bind(account.owner().map(Uuid::from));
+    let provider = chain.bind(account.provider().map(str::to_owned));
+    format!("{id}, {kind}, {owner}, {provider}, {at}")
+}
+
+/// Takes back what an entry that is not written after all did to a balance.
+async fn give_back(tx: &Tx, now: DateTime<Utc>, posting: &Posting) -> Result<()> {
+    let balance = Expr::col(ledger_balance::Column::BalancePaisa).add(posting.amount);
+    ledger_balance::Entity::update_many()
+        .col_expr(ledger_balance::Column::BalancePaisa, balance)
+        .col_expr(ledger_balance::Column::UpdatedAt, Expr::val(now))
+        .filter(ledger_balance::Column::AccountId.eq(account_id(&posting.account)))
+        .exec(tx)
+        .await?;
     Ok(())
 }
 
+/// Lets a rider have money in `account`, and a wallet to see it in.
 async fn open_balance(tx: &Tx, now: DateTime<Utc>, account: &Account) -> Result<()> {
-    open_accounts(tx, now, std::iter::once(account)).await?;
+    let row = ledger_account::ActiveModel {
+        id: Set(account_id(account)),
+        kind: Set(account.kind()),
+        owner_id: Set(account.owner()),
+        provider: Set(account.provider().map(str::to_owned)),
+        created_at: Set(now),
+    };
+    // No target: two transactions may open the same account and collide on either unique index.
+    ledger_account::Entity::insert(row)
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .exec_without_returning(tx)
+        .await?;
+    if let Account::UserWallet(user) = account {
+        let row = wallet::ActiveModel {
+            id: Set(tx.new_uuid().into()),
+            user_id: Set(*user),
+            balance_paisa: Set(Paisa(0)),
+            currency: Set(CURRENCY.to_owned()),
+            is_active: Set(true),
+            created_at: Set(now),
+            updated_at: Set(now),
+        };
+        wallet::Entity::insert(row)
+            .on_conflict(OnConflict::column(wallet::Column::UserId).do_nothing().to_owned())
+            .exec_without_returning(tx)
+            .await?;
+    }
     let row = ledger_balance::ActiveModel {
         account_id: Set(account_id(account)),
         balance_paisa: Set(Paisa(0)),
@@ -260,117 +309,87 @@ async fn open_balance(tx: &Tx, now: DateTime<Utc>, account: &Account) -> Result<
     Ok(())
 }
 
-async fn open_accounts(tx: &Tx, now: DateTime<Utc>, accounts: impl Iterator<Item = &Account>) -> Result<()> {
-    let rows: Vec<_> = accounts
-        .map(|account| ledger_account::ActiveModel {
-            id: Set(account_id(account)),
-            kind: Set(account.kind()),
-            owner_id: Set(account.owner()),
-            provider: Set(account.provider().map(str::to_owned)),
-            created_at: Set(now),
-        })
-        .collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    // No target: two transactions may open the same account and collide on either unique index.
-    ledger_account::Entity::insert_many(rows)
-        .on_conflict(OnConflict::new().do_nothing().to_owned())
-        .exec_without_returning(tx)
-        .await?;
-    Ok(())
-}
-
-async fn write_receipt(
+fn write_receipt(
+    chain: &mut Chain,
     tx: &Tx,
     now: DateTime<Utc>,
     user: UserId,
     entry: LedgerEntryId,
-    receipt: Receipt,
-) -> Result<TransactionId> {
+    receipt: &Receipt,
+) -> TransactionId {
     let id = TransactionId(tx.new_uuid());
-    transaction::ActiveModel {
-        id: Set(id),
-        user_id: Set(user),
-        transaction_id: Set(format!("T{}", tx.random().text(READABLE, 12))),
-        transaction_type: Set(receipt.transaction_type),
-        amount_paisa: Set(receipt.amount),
-        currency: Set(CURRENCY.to_owned()),
-        status: Set(TransactionStatus::Success),
-        payment_method_type: Set(receipt.payment_method_type),
-        payment_method_id: Set(receipt.payment_method_id),
-        gateway_reference: Set(receipt.gateway_reference),
-        related_rental: Set(receipt.related_rental),
-        gateway_response: Set(receipt.gateway_response),
-        entry_id: Set(Some(entry)),
-        created_at: Set(now),
-        updated_at: Set(now),
-    }
-    .insert(tx)
-    .await?;
-    Ok(id)
+    let row = [
+        chain.bind(id),
+        chain.bind(user),
+        chain.bind(format!("T{}", tx.random().text(READABLE, 12))),
+        chain.bind(receipt.transaction_type),
+        chain.bind(receipt.amount),
+        chain.bind(CURRENCY),
+        chain.bind(TransactionStatus::Success),
+        chain.bind(receipt.payment_method_type),
+        chain.bind(receipt.payment_method_id.map(Uuid::from)),
+        chain.bind(receipt.gateway_reference.clone()),
+        chain.bind(receipt.related_rental.map(Uuid::from)),
+        chain.bind(receipt.gateway_response.clone()),
+        chain.bind(entry),
+        chain.bind(now),
+        chain.bind(now),
+    ];
+    chain.insert(
+        "transactions (id, user_id, transaction_id, transaction_type, amount_paisa, currency, status, \
+         payment_method_type, payment_method_id, gateway_reference, related_rental, gateway_response, \
+         entry_id, created_at, updated_at)",
+        &[row.map(|value| value.to_string()).join(", ")],
+    );
+    id
 }
 
 /// The wallet shows the balance after, its statement both.
-async fn write_statement(
+#[expect(clippy::too_many_arguments, reason = "all of it stands in the one line that is written")]
+fn write_statement(
+    chain: &mut Chain,
     tx: &Tx,
     now: DateTime<Utc>,
     user: UserId,
     entry: &Entry,
-    posting: &Posting,
-    after: Paisa,
+    change: Paisa,
+    after: &str,
     receipt: Option<TransactionId>,
-) -> Result<()> {
-    let change = change(posting);
-    let row = wallet::ActiveModel {
-        id: Set(tx.new_uuid().into()),
-        user_id: Set(user),
-        balance_paisa: Set(after),
-        currency: Set(CURRENCY.to_owned()),
-        is_active: Set(true),
-        created_at: Set(now),
-        updated_at: Set(now),
-    };
-    let wallet = wallet::Entity::insert(row)
-        .on_conflict(
-            OnConflict::column(wallet::Column::UserId)
-                .update_columns([wallet::Column::BalancePaisa, wallet::Column::UpdatedAt])
-                .to_owned(),
-        )
-        .exec_with_returning(tx)
-        .await?;
-    wallet_transaction::ActiveModel {
-        id: Set(tx.new_uuid().into()),
-        wallet_id: Set(wallet.id),
-        transaction_type: Set(match entry.kind() {
-            EntryKind::Adjustment => WalletTransactionType::Adjustment,
-            EntryKind::TopUp
-            | EntryKind::RentalHold
-            | EntryKind::HoldVoid
-            | EntryKind::RentalCapture
-            | EntryKind::RefundToWallet
-            | EntryKind::RefundReserved
-            | EntryKind::RefundPaid
-            | EntryKind::RefundReturned
-            | EntryKind::ProviderReversal => {
-                if change.0 > 0 {
-                    WalletTransactionType::Credit
-                } else {
-                    WalletTransactionType::Debit
-                }
+) {
+    let transaction_type = match entry.kind() {
+        EntryKind::Adjustment => WalletTransactionType::Adjustment,
+        EntryKind::TopUp
+        | EntryKind::RentalHold
+        | EntryKind::HoldVoid
+        | EntryKind::RentalCapture
+        | EntryKind::RefundToWallet
+        | EntryKind::RefundReserved
+        | EntryKind::RefundPaid
+        | EntryKind::RefundReturned
+        | EntryKind::ProviderReversal => {
+            if change.0 > 0 {
+                WalletTransactionType::Credit
+            } else {
+                WalletTransactionType::Debit
             }
-        }),
-        amount_paisa: Set(Paisa(change.0.abs())),
-        balance_before_paisa: Set(Paisa(after.0 - change.0)),
-        balance_after_paisa: Set(after),
-        description: Set(entry.description().to_owned()),
-        metadata: Set(serde_json::json!({ "entry": entry.kind().as_str(), "key": entry.business_key() })),
-        transaction_id: Set(receipt),
-        created_at: Set(now),
-    }
-    .insert(tx)
-    .await?;
-    Ok(())
+        }
+    };
+    let (user, at) = (chain.bind(user), chain.bind(now));
+    let set = format!("balance_paisa = {after}, updated_at = {at}");
+    chain.update("wallets", &set, &format!("user_id = {user}"), "balance_paisa");
+    let (id, transaction_type) = (chain.bind(tx.new_uuid()), chain.bind(transaction_type));
+    let (amount, moved) = (chain.bind(Paisa(change.0.abs())), chain.bind(change));
+    let (description, receipt) = (chain.bind(entry.description()), chain.bind(receipt.map(Uuid::from)));
+    let metadata =
+        chain.bind(serde_json::json!({ "entry": entry.kind().as_str(), "key": entry.business_key() }));
+    chain.insert(
+        "wallet_transactions (id, wallet_id, transaction_type, amount_paisa, balance_before_paisa, \
+         balance_after_paisa, description, metadata, transaction_id, created_at)",
+        &[format!(
+            "{id}, (select id from wallets where user_id = {user}), {transaction_type}, {amount}, \
+             {after} - {moved}, {after}, {description}, {metadata}, {receipt}, {at}"
+        )],
+    );
 }
 
 /// The only currency of the books.

@@ -9,7 +9,8 @@ use entities::hold::{self, HoldState};
 use entities::id::{HoldId, RentalId, UserId};
 use entities::money::Paisa;
 use entities::transaction::{PaymentMethodType, TransactionType};
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
 
 use crate::db::Tx;
 use crate::error::{Error, Result};
@@ -26,15 +27,8 @@ pub async fn hold(
     rental_id: RentalId,
     amount: Paisa,
 ) -> Result<HoldId, PostError> {
-    if let Some(held) = find(tx, rental_id).await? {
-        let same = held.user_id == user_id && held.amount_paisa == amount;
-        return if same { Ok(held.id) } else { Err(Refusal::SameKeyOtherAmount.into()) };
-    }
-    if amount.0 != 0 {
-        book::post(tx, now, &Entry::rental_hold(rental_id, user_id, amount)?, None).await?;
-    }
     let id = HoldId(tx.new_uuid());
-    hold::ActiveModel {
+    let row = hold::ActiveModel {
         id: Set(id),
         user_id: Set(user_id),
         rental_id: Set(rental_id),
@@ -43,10 +37,24 @@ pub async fn hold(
         captured_paisa: Set(Paisa(0)),
         created_at: Set(now),
         resolved_at: Set(None),
+    };
+    let inserted = hold::Entity::insert(row)
+        .on_conflict(OnConflict::column(hold::Column::RentalId).do_nothing().to_owned())
+        .exec_without_returning(tx)
+        .await?;
+    if inserted == 0 {
+        let held = existing(tx, rental_id).await?;
+        let same = held.user_id == user_id && held.amount_paisa == amount;
+        return if same { Ok(held.id) } else { Err(Refusal::SameKeyOtherAmount.into()) };
     }
-    .insert(tx)
-    .await?;
-    Ok(id)
+    if amount.0 == 0 {
+        return Ok(id);
+    }
+    let posted = book::post(tx, now, &Entry::rental_hold(rental_id, user_id, amount)?, None).await;
+    if let Err(PostError::Refused(_)) = posted {
+        hold::Entity::delete_by_id(id).exec(tx).await?;
+    }
+    posted.map(|_| id)
 }
 
 /// The rental did not happen: everything goes back to the wallet. `reason` is kept in the log.
