@@ -146,6 +146,8 @@ pub const STAFF_PASSWORD_MAX: usize = 256;
 /// What the audit keeps of a user agent, characters.
 pub const USER_AGENT_MAX: usize = 200;
 
+/// Stations whose events are applied beside each other; each station's own stay in order.
+pub const INBOX_STATIONS_AT_ONCE: usize = 8;
 /// Rentals that a rider may have at once (R2).
 pub const OPEN_RENTALS_MAX: i32 = 1;
 /// Banks that a start tries, fullest first, before it says that none is free.

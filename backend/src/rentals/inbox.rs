@@ -1,8 +1,8 @@
 //! `POST /internal/v1/events`: what stations report, stored first and applied after.
 //!
 //! One commit stores the whole batch: it is what is acknowledged to the stations. Then each event
-//! is applied in its own transaction, per station in the order of its numbers. An event that
-//! cannot be applied is parked with an incident and blocks nobody. What a crash left unapplied is
+//! is applied in its own transaction, per station in the order of its numbers, some stations at a
+//! time. An event that cannot be applied is parked with an incident and blocks nobody. What a crash left unapplied is
 //! picked up at the next start, or with the station's next event.
 
 use super::incidents::{self, About};
@@ -16,6 +16,7 @@ use crate::crash;
 use crate::db::{self, Tx};
 use crate::error::{Error, Problem, Result};
 use crate::extract::Json;
+use crate::limits;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
@@ -24,6 +25,7 @@ use entities::id::{StationEventId, StationId};
 use entities::incident::IncidentKind;
 use entities::station;
 use entities::station_event::{self, TimeQuality};
+use futures::{StreamExt, stream};
 use protocol::control::{
     self, CommandReport, EventBody, ItemResult, StationEvent, UPLINK_ITEMS_MAX, UplinkAnswer, UplinkBatch,
     UplinkItem,
@@ -59,9 +61,7 @@ async fn receive(
 
     let stations: BTreeSet<StationId> =
         items.iter().filter_map(event_of).map(|event| id(event.station_id)).collect();
-    for station in stations {
-        apply_station(&app, station).await?;
-    }
+    apply_stations(&app, stations).await?;
     for (item, result) in items.iter().zip(&mut results) {
         if let UplinkItem::CommandReport(report) = item {
             *result = apply_report(&app, report).await?;
@@ -104,10 +104,7 @@ pub async fn catch_up(app: &App) -> Result<()> {
         .into_tuple()
         .all(app.db.read())
         .await?;
-    for station in waiting {
-        apply_station(app, station).await?;
-    }
-    Ok(())
+    apply_stations(app, waiting).await
 }
 
 /// The one commit that makes the batch durable.
@@ -182,6 +179,22 @@ async fn stranger(tx: &Tx, event: &StationEvent) -> Result<()> {
     let key = format!("{}:{}", event.station_id, event.event_no);
     incidents::report(tx, IncidentKind::EventParked, key, About::default(), serde_json::to_value(event)?)
         .await
+}
+
+/// Applies several stations' events beside each other. Where one cannot go on, the others do; the first
+/// failure is told when all have ended.
+async fn apply_stations(app: &App, stations: impl IntoIterator<Item = StationId>) -> Result<()> {
+    let mut applied = stream::iter(stations)
+        .map(|station| {
+            let app = app.clone();
+            async move { apply_station(&app, station).await }
+        })
+        .buffer_unordered(limits::INBOX_STATIONS_AT_ONCE);
+    let mut outcome = Ok(());
+    while let Some(station) = applied.next().await {
+        outcome = outcome.and(station);
+    }
+    outcome
 }
 
 /// Applies a station's stored events in their order.

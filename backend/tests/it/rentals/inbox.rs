@@ -1,12 +1,15 @@
 //! The inbox: stored first, applied in order, and one bad event blocks nobody.
 
 use super::world::{OnOffer, World};
+use entities::id::StationId;
 use entities::incident::IncidentKind;
 use entities::rental::RentalStatus;
-use entities::station_event;
+use entities::{station, station_event};
 use protocol::control::{EventBody, ItemResult, UplinkItem, Verdict};
-use sea_orm::EntityTrait;
+use sea_orm::sea_query::LockType;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde_json::json;
+use std::time::Duration;
 
 #[tokio::test]
 async fn done_that_is_sent_again_is_a_duplicate() {
@@ -50,6 +53,115 @@ async fn a_parked_event_blocks_nobody() {
         let findings = world.findings().await;
         assert!(findings.iter().all(|finding| finding.rule == "inbox"), "{findings:#?}");
         assert_eq!(findings.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn many_stations_at_once_keep_the_order_of_each_and_one_failure_parks_only_its_own() {
+    for world in World::on_each_backend().await {
+        let mut rentals = Vec::new();
+        let mut stories = Vec::new();
+        for number in 1..=12 {
+            let name = format!("S{number}");
+            let station = world.station(&name, &[Some(number)]).await;
+            let id = world.start(&world.rider(500).await, &name).await;
+            rentals.push(id);
+            let mut story = Vec::new();
+            if number % 5 == 0 {
+                story.push(world.next_event(station, EventBody::SlotState { slot: 99, state: 0 }));
+            }
+            let cmd_id = world.eject(id).await.id.0.into();
+            let done = EventBody::CommandResult { cmd_id, verdict: Verdict::Done };
+            story.push(world.next_event(station, done));
+            // Out for a minute and back: in any other order this is no minute.
+            let bank = crate::stations::serial(number);
+            let back = EventBody::BankInserted { slot: 1, bank, level_percent: 50 };
+            let mut back = world.next_event(station, back);
+            back.happened_at_ms += 60_000;
+            back.received_at_ms += 60_000;
+            story.push(back);
+            stories.push(story);
+        }
+        world.advance_s(60);
+        // As they come in: the newest of each station first, the stations mixed.
+        let longest = stories.iter().map(Vec::len).max().unwrap();
+        let mixed = (0..longest).rev().flat_map(|at| stories.iter().filter_map(move |story| story.get(at)));
+        let items: Vec<_> = mixed.cloned().map(UplinkItem::Event).collect();
+        let results = world.send(items).await;
+        assert_eq!(results.iter().filter(|result| **result == ItemResult::Parked).count(), 2);
+        assert_eq!(results.iter().filter(|result| **result == ItemResult::Stored).count(), 24);
+        for id in rentals {
+            let row = world.rental(id).await;
+            assert_eq!(row.status, RentalStatus::Completed, "{}", world.test.backend());
+            assert_eq!(row.ended_at.unwrap() - row.started_at.unwrap(), chrono::TimeDelta::seconds(60));
+        }
+        assert_eq!(world.incidents().await, [IncidentKind::EventParked, IncidentKind::EventParked]);
+    }
+}
+
+#[tokio::test]
+async fn a_station_that_must_wait_does_not_hold_up_the_others() {
+    // SQLite has one writer: nothing there waits for a row.
+    for world in World::on_each_backend().await {
+        if world.test.app.db.is_embedded() {
+            continue;
+        }
+        let mut items = Vec::new();
+        let mut ids = Vec::new();
+        for number in 1..=3 {
+            let name = format!("S{number}");
+            let station = world.station(&name, &[Some(number)]).await;
+            let id = world.start(&world.rider(500).await, &name).await;
+            let cmd_id = world.eject(id).await.id.0.into();
+            items
+                .push(world.next_event(station, EventBody::CommandResult { cmd_id, verdict: Verdict::Done }));
+            ids.push(id);
+        }
+        // The first in the order of ids: one after another, both others would wait for it.
+        items.sort_by_key(|event| event.station_id);
+        let first = uuid::Uuid::from(items[0].station_id);
+        let (release, released) = tokio::sync::oneshot::channel::<()>();
+        let released = std::sync::Arc::new(std::sync::Mutex::new(Some(released)));
+        let (locked, is_locked) = tokio::sync::oneshot::channel::<()>();
+        let locked = std::sync::Arc::new(std::sync::Mutex::new(Some(locked)));
+        let db = world.test.app.db.clone();
+        let holder = tokio::spawn(async move {
+            db.write(move |tx| {
+                let (locked, released) = (locked.lock().unwrap().take(), released.lock().unwrap().take());
+                Box::pin(async move {
+                    station::Entity::find_by_id(StationId::from(first))
+                        .lock(LockType::NoKeyUpdate)
+                        .one(tx)
+                        .await?;
+                    locked.unwrap().send(()).unwrap();
+                    released.unwrap().await.unwrap();
+                    Ok(())
+                })
+            })
+            .await
+        });
+        is_locked.await.unwrap();
+        let applied = || async {
+            let found = station_event::Entity::find()
+                .filter(station_event::Column::AppliedAt.is_not_null())
+                .filter(station_event::Column::Kind.eq("command_result"));
+            found.all(world.test.app.db.read()).await.unwrap().len()
+        };
+        let others = async {
+            while applied().await < 2 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            release.send(()).unwrap();
+        };
+        let items = items.into_iter().map(UplinkItem::Event).collect();
+        let both = async { tokio::join!(world.send(items), others) };
+        let (results, ()) = tokio::time::timeout(Duration::from_secs(4), both).await.expect("nobody waits");
+        assert_eq!(results, [ItemResult::Stored; 3]);
+        holder.await.unwrap().unwrap();
+        for id in ids {
+            assert_eq!(world.rental(id).await.status, RentalStatus::Active);
+        }
+        world.books_agree().await;
     }
 }
 
