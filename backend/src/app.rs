@@ -12,15 +12,13 @@ use crate::payments::provider::PaymentProvider;
 use crate::payments::providers::Providers;
 use crate::payments::sandbox::{self, Sandbox};
 use crate::random::Random;
-use crate::rate::Rate;
-use crate::staff::Passwords;
+use crate::staff::{LoginTries, Passwords};
 use crate::stations::presence::PresenceMap;
 use crate::{
     achievements, api, console, content, housekeeping, http, identity, jobs, limits, notifications, payments,
     points, rentals, staff, stations,
 };
 use axum::Router;
-use governor::Quota;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,8 +112,8 @@ pub struct State {
     pub http: reqwest::Client,
     /// How staff prove who they are.
     pub passwords: Passwords,
-    /// Sign-ins of staff, by address and by e-mail.
-    pub staff_logins: Rate<String>,
+    /// How often somebody may try to sign in as staff.
+    pub staff_logins: LoginTries,
     /// Who carries one-time codes.
     pub sms: Arc<dyn Sms>,
     /// How many of them may leave.
@@ -159,10 +157,7 @@ impl App {
         };
         let code_sends = CodeSends::new(clock.clone())?;
         let passwords = Passwords::new(random.clone())?;
-        let staff_quota = Quota::with_period(limits::STAFF_LOGIN_EVERY)
-            .map(|quota| quota.allow_burst(limits::STAFF_LOGINS_BURST));
-        let staff_quota = staff_quota.ok_or_else(|| Error::internal("the pause between sign-ins is zero"))?;
-        let staff_logins = Rate::new(staff_quota, clock.clone());
+        let staff_logins = LoginTries::new(clock.clone())?;
         let queues = queues();
         Ok(Self(Arc::new(State {
             instance_id,

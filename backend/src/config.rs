@@ -54,7 +54,8 @@ pub struct BackendSettings {
     pub public_url: String,
     /// The control address of each gateway: `http://127.0.0.1:7421`.
     pub gateways: Vec<String>,
-    /// Requests that one address may make in a minute; 0 sets no limit. This machine has none.
+    /// Requests that one address (IPv6: one /64) may make in a minute; 0 sets no limit. This machine has none,
+    /// unless `trust_forwarded_for` is set.
     pub requests_per_minute_per_ip: u32,
     /// Takes the caller's address from `X-Forwarded-For`; only behind a proxy that sets it.
     pub trust_forwarded_for: bool,

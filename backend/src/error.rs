@@ -3,7 +3,7 @@
 //! A domain lists what it refuses in one `Refusal` enum, ordered by precedence, made by `refusals!`.
 //! The list of all codes in the documentation is made from the same tables.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sea_orm::DbErr;
 use serde::Serialize;
@@ -13,6 +13,11 @@ use utoipa::ToSchema;
 
 /// The media type of every error answer.
 pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// With a refusal for too many requests: how many are allowed, how many are left, and when there will be more.
+const RATE_LIMIT_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
 /// The result of everything that may fail in the backend.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -70,6 +75,8 @@ pub struct Problem {
     pub errors: Vec<FieldProblem>,
     /// When to try again, seconds.
     pub retry_after_s: Option<u64>,
+    /// How many are allowed, if there were too many.
+    pub limit: Option<u64>,
 }
 
 /// A field of the request that is wrong.
@@ -85,7 +92,7 @@ pub struct FieldProblem {
 impl Problem {
     /// A problem of this kind with nothing to add.
     pub fn new(kind: &'static ProblemKind) -> Self {
-        Self { kind, detail: None, errors: Vec::new(), retry_after_s: None }
+        Self { kind, detail: None, errors: Vec::new(), retry_after_s: None, limit: None }
     }
 
     /// Says what it means in this case.
@@ -103,6 +110,12 @@ impl Problem {
     /// Says when to try again.
     pub fn retry_after_s(mut self, seconds: u64) -> Self {
         self.retry_after_s = Some(seconds.max(1));
+        self
+    }
+
+    /// Says how many are allowed.
+    pub fn limit(mut self, allowed: u64) -> Self {
+        self.limit = Some(allowed);
         self
     }
 
@@ -159,6 +172,14 @@ impl Problem {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            headers.insert(RATE_LIMIT_REMAINING, HeaderValue::from(0));
+            for (name, value) in [(RATE_LIMIT_LIMIT, self.limit), (RATE_LIMIT_RESET, self.retry_after_s)] {
+                if let Some(value) = value {
+                    headers.insert(name, HeaderValue::from(value));
+                }
+            }
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

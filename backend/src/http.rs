@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::error::{Error, InternalFailure, PROBLEM_JSON, Problem, RequestRefusal, Result};
 use crate::extract::Json;
 use crate::limits;
-use crate::rate::{ClientAddress, Rate};
+use crate::rate::{AddressBlock, ClientAddress, Rate};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use governor::Quota;
 use serde::Serialize;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -206,15 +206,13 @@ async fn time_out(request: Request, next: Next) -> Response {
     }
 }
 
-/// Requests of this machine are our own (simulated riders, a proxy that names nobody) and have no limit.
 async fn limit_rate(
-    State((app, rate)): State<(App, Option<Arc<Rate<IpAddr>>>)>,
+    State((app, rate)): State<(App, Option<Arc<Rate<AddressBlock>>>)>,
     request: Request,
     next: Next,
 ) -> Response {
-    let ClientAddress(address) = ClientAddress::of(&app, request.headers(), request.extensions());
-    let limited = rate.zip(address.filter(|address| !address.is_loopback()));
-    match limited.map_or(Ok(()), |(rate, address)| rate.check(&address)) {
+    let limited = ClientAddress::of(&app, request.headers(), request.extensions()).limited(&app);
+    match rate.zip(limited).map_or(Ok(()), |(rate, caller)| rate.check(&caller)) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }

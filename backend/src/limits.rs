@@ -113,8 +113,8 @@ pub const OTP_SENDS_BURST_PER_IP: NonZeroU32 = NonZeroU32::new(30).unwrap();
 pub const OTP_SENDS_EVERY_PER_IP: Duration = Duration::from_secs(10);
 /// Codes that this process sends in a second, to anybody.
 pub const OTP_SENDS_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).unwrap();
-/// Tries of codes to the same number or address in a day.
-pub const OTP_WRONG_PER_DAY: i64 = 40;
+/// Codes to the same number or address in a day. With [`OTP_ATTEMPTS_MAX`] it bounds what guessers may try.
+pub const OTP_PER_DAY: u64 = 10;
 /// Texts that the console's outbox remembers.
 pub const OTP_OUTBOX_MAX: usize = 1_000;
 /// How long an access token is valid.
@@ -125,10 +125,15 @@ pub const REFRESH_TOKEN_LIFE: chrono::TimeDelta = chrono::TimeDelta::days(30);
 pub const PROFILE_TEXT_MAX: usize = 200;
 /// How long a staff session is valid.
 pub const STAFF_SESSION_LIFE: chrono::TimeDelta = chrono::TimeDelta::hours(12);
-/// Sign-ins of staff that one address may try at once; one more every 30 seconds.
+/// Sign-ins of staff that one address may try at once, and failures of one e-mail address from there; one more
+/// every 30 seconds.
 pub const STAFF_LOGINS_BURST: NonZeroU32 = NonZeroU32::new(10).unwrap();
 /// How often one more sign-in of staff is allowed after the burst.
 pub const STAFF_LOGIN_EVERY: Duration = Duration::from_secs(30);
+/// Failures of one e-mail address, from anywhere, after which each try of it is slow; one less every 30 seconds.
+pub const STAFF_FAILURES_BEFORE_SLOW: NonZeroU32 = NonZeroU32::new(30).unwrap();
+/// How long a slow try waits before the password is looked at.
+pub const STAFF_LOGIN_SLOWED_BY: Duration = Duration::from_secs(2);
 /// Passwords that are hashed at the same time: each takes 19 MiB.
 pub const PASSWORDS_AT_ONCE: usize = 4;
 /// The longest rental that a package may sell, minutes.

@@ -1,5 +1,6 @@
 //! Rate limits: a bucket for each key, on the program's own clock.
 
+use crate::app::App;
 use crate::clock::Clock;
 use crate::error::{Problem, RequestRefusal};
 use crate::limits;
@@ -10,12 +11,13 @@ use governor::clock::Clock as _;
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::Hash;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use crate::app::App;
 
 /// A bucket for each key.
 pub struct Rate<K: Hash + Eq + Clone> {
@@ -37,8 +39,61 @@ impl<K: Hash + Eq + Clone> Rate<K> {
         }
         self.limiter.check_key(key).map_err(|refused| {
             let wait = refused.wait_time_from(self.clock.now());
-            RequestRefusal::RateLimited.problem().retry_after_s(wait.as_secs() + 1)
+            let burst = u64::from(refused.quota().burst_size().get());
+            RequestRefusal::RateLimited.problem().retry_after_s(wait.as_secs() + 1).limit(burst)
         })
+    }
+}
+
+/// A bucket for each key from which a try can be given back: for what only counts when it fails.
+pub struct Tries<K: Hash + Eq + Clone> {
+    /// When each key's bucket will be full again, on the monotonic clock, milliseconds.
+    full_at_ms: Mutex<HashMap<K, u64>>,
+    burst: u64,
+    every_ms: u64,
+    clock: Clock,
+}
+
+impl<K: Hash + Eq + Clone> Tries<K> {
+    /// Each key has `burst` tries, and one more after each `every`.
+    pub fn new(burst: NonZeroU32, every: Duration, clock: Clock) -> Self {
+        let every_ms = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
+        Self { full_at_ms: Mutex::default(), burst: u64::from(burst.get()), every_ms, clock }
+    }
+
+    /// Takes one, or says when to come back.
+    pub fn take(&self, key: &K) -> Result<(), Problem> {
+        let now_ms = self.clock.monotonic_ms();
+        let mut buckets = self.buckets();
+        if buckets.len() > limits::RATE_LIMIT_KEYS_MAX {
+            buckets.retain(|_, full_at_ms| *full_at_ms > now_ms);
+        }
+        let full_at_ms = buckets.get(key).copied().unwrap_or(0).max(now_ms);
+        let is_in_ms = full_at_ms - now_ms;
+        let spent_at_ms = (self.burst - 1) * self.every_ms;
+        if is_in_ms > spent_at_ms {
+            let wait_s = (is_in_ms - spent_at_ms).div_ceil(1_000);
+            return Err(RequestRefusal::RateLimited.problem().retry_after_s(wait_s).limit(self.burst));
+        }
+        buckets.insert(key.clone(), full_at_ms + self.every_ms);
+        Ok(())
+    }
+
+    /// Gives one back.
+    pub fn give_back(&self, key: &K) {
+        if let Some(full_at_ms) = self.buckets().get_mut(key) {
+            *full_at_ms = full_at_ms.saturating_sub(self.every_ms);
+        }
+    }
+
+    /// Gives all back.
+    pub fn forget(&self, key: &K) {
+        self.buckets().remove(key);
+    }
+
+    /// Nothing that holds this lock can panic half-way.
+    fn buckets(&self) -> MutexGuard<'_, HashMap<K, u64>> {
+        self.full_at_ms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -51,6 +106,22 @@ impl governor::clock::Clock for LimiterClock {
 
     fn now(&self) -> Duration {
         Duration::from_millis(self.0.monotonic_ms())
+    }
+}
+
+/// Addresses that one person can choose from, as far as a limit can tell people apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AddressBlock(IpAddr);
+
+impl AddressBlock {
+    /// One host: an IPv4 address, or the /64 in which an IPv6 host makes up addresses as it likes.
+    pub fn host(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(address.into()),
+            IpAddr::V6(address) => {
+                Self(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into())
+            }
+        }
     }
 }
 
@@ -69,6 +140,19 @@ impl ClientAddress {
             }
         }
         Self(extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip()))
+    }
+
+    /// Who counts as one person, if anything is known.
+    pub fn host(self) -> Option<AddressBlock> {
+        self.0.map(AddressBlock::host)
+    }
+
+    /// Whom to count, if anybody. Without a proxy this machine's own requests (simulated riders, operators) are
+    /// free; behind one nothing is, for then this machine's address is the proxy's word like any other.
+    pub fn limited(self, app: &App) -> Option<AddressBlock> {
+        let is_ours = |address: &IpAddr| address.to_canonical().is_loopback();
+        let free_here = !app.settings.backend.trust_forwarded_for;
+        self.0.filter(|address| !(free_here && is_ours(address))).map(AddressBlock::host)
     }
 }
 

@@ -59,7 +59,7 @@ crate::refusals! {
         SignInUnavailable = 503 "sign_in_unavailable" "No carrier for one-time codes is configured.",
         OtpTooSoon = 429 "otp_too_soon" "A code was sent a moment ago; wait before asking for another one.",
         OtpTooMany = 429 "otp_too_many" "Too many codes were asked for.",
-        OtpLocked = 429 "otp_locked" "Too many wrong codes; try again tomorrow.",
+        OtpBurned = 422 "otp_burned" "Too many wrong tries have spoiled this code; ask for a new one.",
         OtpInvalid = 422 "otp_invalid" "The code is wrong, was used, or has expired.",
         RefreshTokenInvalid = 401 "refresh_token_invalid" "The refresh token is not valid; sign in again.",
         AccountInactive = 403 "account_inactive" "This account may not be used.",

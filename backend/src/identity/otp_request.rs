@@ -1,7 +1,8 @@
 //! `POST auth/otp/request`: sends a one-time code.
 //!
 //! The answer is the same whether the person is known or not. The code is stored as a keyed hash and exists in
-//! clear only in the text that is sent; a newer code ends the older one.
+//! clear only in the text that is sent; a newer code ends the older one. Wrong guesses spoil a code and nothing else:
+//! what bounds a guesser is how many codes are sent to one number in a day.
 
 use crate::app::App;
 use crate::db::{Lock, Tx};
@@ -13,11 +14,12 @@ use crate::identity::{Refusal, account};
 use crate::limits;
 use crate::rate::ClientAddress;
 use axum::extract::State;
+use chrono::TimeDelta;
 use entities::id::OtpRequestId;
 use entities::otp_request::{self, OtpPurpose};
 use hmac::{Hmac, KeyInit, Mac};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, Set};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use utoipa::ToSchema;
@@ -56,7 +58,7 @@ pub(super) async fn request_otp(
         return Err(Refusal::SignInUnavailable.into());
     }
     let identifier = Identifier::parse(&request.identifier)?;
-    app.code_sends.check(address)?;
+    app.code_sends.check(address.limited(&app))?;
     let code = format!("{:06}", app.random.below(1_000_000));
     let (to, key, secret) = (identifier.clone(), app.secrets.otp_key, code.clone());
     app.db
@@ -112,17 +114,30 @@ async fn refuse_too_many(tx: &Tx, identifier: &Identifier) -> Result<()> {
     let newest = sent.clone().order_by_desc(otp_request::Column::CreatedAt).one(tx).await?;
     if let Some(newest) = newest {
         let wait = newest.created_at + limits::OTP_RESEND_AFTER - tx.now();
-        if wait > chrono::TimeDelta::zero() {
-            let seconds = u64::try_from(wait.num_seconds()).unwrap_or(0) + 1;
-            return Err(Refusal::OtpTooSoon.problem().retry_after_s(seconds).into());
+        if wait > TimeDelta::zero() {
+            return Err(Refusal::OtpTooSoon.problem().retry_after_s(seconds(wait)).limit(1).into());
         }
     }
-    let hour_ago = tx.now() - chrono::TimeDelta::hours(1);
-    let in_the_hour = sent.filter(otp_request::Column::CreatedAt.gt(hour_ago)).count(tx).await?;
-    if in_the_hour >= limits::OTP_PER_HOUR {
-        return Err(Refusal::OtpTooMany.problem().retry_after_s(3_600).into());
+    for (allowed, window, words) in [
+        (limits::OTP_PER_DAY, TimeDelta::days(1), "day"),
+        (limits::OTP_PER_HOUR, TimeDelta::hours(1), "hour"),
+    ] {
+        let in_window = sent.clone().filter(otp_request::Column::CreatedAt.gt(tx.now() - window));
+        // The one whose age makes room for the next.
+        let oldest = in_window.order_by_desc(otp_request::Column::CreatedAt).offset(allowed - 1).limit(1);
+        if let Some(oldest) = oldest.one(tx).await? {
+            let wait = oldest.created_at + window - tx.now();
+            let detail =
+                format!("{allowed} codes were sent there within a {words}, by whomever they were asked for.");
+            let refused = Refusal::OtpTooMany.problem().detail(detail).retry_after_s(seconds(wait));
+            return Err(refused.limit(allowed).into());
+        }
     }
     Ok(())
+}
+
+fn seconds(wait: TimeDelta) -> u64 {
+    u64::try_from(wait.num_seconds()).unwrap_or(0) + 1
 }
 
 /// What is stored of a code: bound to its request and to whom it was sent.

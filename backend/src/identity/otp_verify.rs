@@ -11,13 +11,10 @@ use crate::identity::session::{self, Tokens};
 use crate::identity::{Refusal, account};
 use crate::limits;
 use axum::extract::State;
-use chrono::TimeDelta;
 use entities::otp_request;
 use entities::user::UserStatus;
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect, Set,
-};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, Set};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
@@ -49,7 +46,7 @@ pub(super) struct SignedIn {
 type Verified = std::result::Result<SignedIn, Refusal>;
 
 /// Proves a one-time code and signs in; the first time it makes the account.
-#[utoipa::path(post, path = "/auth/otp/verify", tag = "auth", request_body = OtpProof, responses((status = 200, body = SignedIn), (status = 403, body = ProblemBody), (status = 422, body = ProblemBody), (status = 429, body = ProblemBody)))]
+#[utoipa::path(post, path = "/auth/otp/verify", tag = "auth", request_body = OtpProof, responses((status = 200, body = SignedIn), (status = 403, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub(super) async fn verify_otp(
     State(app): State<App>,
     Json(proof): Json<OtpProof>,
@@ -70,9 +67,6 @@ pub(super) async fn verify_otp(
 }
 
 async fn verify(tx: &Tx, identifier: &Identifier, key: &[u8; 32], code: &str) -> Result<Verified> {
-    if wrong_today(tx, identifier).await? >= limits::OTP_WRONG_PER_DAY {
-        return Ok(Err(Refusal::OtpLocked));
-    }
     let pending = otp_request::Entity::find()
         .filter(otp_request::Column::Identifier.eq(identifier.as_str()))
         .filter(otp_request::Column::ConsumedAt.is_null())
@@ -92,7 +86,8 @@ async fn verify(tx: &Tx, identifier: &Identifier, key: &[u8; 32], code: &str) ->
     let expected = code_hash(key, pending.id, identifier, code);
     let is_right: bool = expected.as_bytes().ct_eq(pending.code_hash.as_bytes()).into();
     if counted.rows_affected != 1 || !is_right {
-        return Ok(Err(Refusal::OtpInvalid));
+        let is_burned = pending.attempts + 1 >= limits::OTP_ATTEMPTS_MAX && pending.expires_at > tx.now();
+        return Ok(Err(if is_burned { Refusal::OtpBurned } else { Refusal::OtpInvalid }));
     }
     let mut used = pending.into_active_model();
     used.consumed_at = Set(Some(tx.now()));
@@ -107,17 +102,4 @@ async fn verify(tx: &Tx, identifier: &Identifier, key: &[u8; 32], code: &str) ->
     }
     let tokens = session::open(tx, user.id).await?;
     Ok(Ok(SignedIn { tokens, is_new_user, user: UserView::from(user) }))
-}
-
-async fn wrong_today(tx: &Tx, identifier: &Identifier) -> Result<i64> {
-    let day_ago = tx.now() - TimeDelta::days(1);
-    let tried: Option<Option<i64>> = otp_request::Entity::find()
-        .filter(otp_request::Column::Identifier.eq(identifier.as_str()))
-        .filter(otp_request::Column::CreatedAt.gt(day_ago))
-        .select_only()
-        .column_as(otp_request::Column::Attempts.sum().cast_as("bigint"), "tried")
-        .into_tuple()
-        .one(tx)
-        .await?;
-    Ok(tried.flatten().unwrap_or(0))
 }

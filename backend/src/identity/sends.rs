@@ -3,13 +3,12 @@
 use crate::clock::Clock;
 use crate::error::{Error, Problem, Result};
 use crate::limits;
-use crate::rate::{ClientAddress, Rate};
+use crate::rate::{AddressBlock, Rate};
 use governor::Quota;
-use std::net::IpAddr;
 
 /// The buckets of codes, beside the limits of each number and address in the book.
 pub struct CodeSends {
-    by_address: Rate<IpAddr>,
+    by_address: Rate<AddressBlock>,
     all: Rate<()>,
 }
 
@@ -24,10 +23,10 @@ impl CodeSends {
         })
     }
 
-    /// Takes one, or says when to come back. This machine has no limit of its own.
-    pub(super) fn check(&self, ClientAddress(address): ClientAddress) -> Result<(), Problem> {
-        if let Some(address) = address.filter(|address| !address.is_loopback()) {
-            self.by_address.check(&address)?;
+    /// Takes one for `caller`, if that is known and limited, or says when to come back.
+    pub(super) fn check(&self, caller: Option<AddressBlock>) -> Result<(), Problem> {
+        if let Some(caller) = caller {
+            self.by_address.check(&caller)?;
         }
         self.all.check(&())
     }

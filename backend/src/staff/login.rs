@@ -64,10 +64,7 @@ pub async fn sign_in(app: &App, address: ClientAddress, credentials: Credentials
     if email.len() > limits::EMAIL_MAX_BYTES {
         return Err(Refusal::CredentialsWrong.into());
     }
-    if let ClientAddress(Some(address)) = address {
-        app.staff_logins.check(&address.to_string())?;
-    }
-    app.staff_logins.check(&email)?;
+    let this_try = app.staff_logins.begin(&email, address).await?;
     let known = staff_credential::Entity::find()
         .filter(staff_credential::Column::Email.eq(email))
         .find_also_related(admin_profile::Entity)
@@ -81,6 +78,7 @@ pub async fn sign_in(app: &App, address: ClientAddress, credentials: Credentials
     let Some(admin) = admin.filter(|_| is_right && fits) else {
         return Err(Refusal::CredentialsWrong.into());
     };
+    this_try.succeeded();
     open_session(app, admin.id, admin.role).await
 }
 

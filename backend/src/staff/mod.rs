@@ -4,10 +4,12 @@ pub mod account;
 pub mod incidents;
 pub mod login;
 mod passwords;
+mod tries;
 
 pub use account::{NewStaff, create};
 pub use login::{SignedInStaff, sign_in, sign_out};
 pub use passwords::Passwords;
+pub use tries::LoginTries;
 
 use crate::app::App;
 use utoipa_axum::router::OpenApiRouter;

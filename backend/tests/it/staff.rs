@@ -2,12 +2,14 @@
 
 use crate::test_app::{Answer, TestApp};
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::{Method, header};
 use backend::staff::{self, NewStaff};
 use entities::admin_action_log;
 use entities::admin_profile::AdminRole;
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 
 const EMAIL: &str = "hari@chautari.example";
 const PASSWORD: &str = "correct horse battery";
@@ -114,20 +116,56 @@ async fn a_moderator_may_look_and_not_change() {
     assert_eq!(test.anonymous().get("/api/v1/stations").await.ok()["items"], json!([]));
 }
 
+async fn log_in_from(test: &TestApp, address: &str, password: &str) -> Answer {
+    let body = json!({ "email": EMAIL, "password": password }).to_string();
+    let request = test.anonymous().request(Method::POST, "/api/v1/admin/login");
+    let mut request =
+        request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body)).unwrap();
+    request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address.parse().unwrap(), 4_000)));
+    test.anonymous().send(request).await
+}
+
 #[tokio::test]
 async fn wrong_credentials_are_one_answer_and_soon_too_many() {
     for test in TestApp::on_each_backend().await {
         staff_token(&test, AdminRole::Admin).await;
-        log_in(&test, EMAIL, "wrong password").await.problem(401, "credentials_wrong");
         log_in(&test, "nobody@chautari.example", PASSWORD).await.problem(401, "credentials_wrong");
+        log_in(&test, EMAIL, "wrong password").await.problem(401, "credentials_wrong");
         log_in(&test, EMAIL, &"x".repeat(1_000)).await.problem(401, "credentials_wrong");
-        for _ in 0..7 {
+        for _ in 0..8 {
             log_in(&test, EMAIL, "guess").await.problem(401, "credentials_wrong");
         }
-        log_in(&test, EMAIL, PASSWORD).await.problem(429, "rate_limited");
+        let refused = log_in(&test, EMAIL, PASSWORD).await;
+        assert_eq!(refused.headers["ratelimit-limit"], "10");
+        assert_eq!(refused.headers["retry-after"], refused.headers["ratelimit-reset"]);
+        refused.problem(429, "rate_limited");
         test.clock.advance_ms(31_000);
         log_in(&test, &EMAIL.to_uppercase(), PASSWORD).await.ok();
+        // Right passwords are not counted as tries of the e-mail address.
+        for _ in 0..12 {
+            log_in(&test, EMAIL, PASSWORD).await.ok();
+        }
     }
+}
+
+#[tokio::test]
+async fn a_stranger_who_guesses_does_not_lock_staff_out() {
+    let test = TestApp::new().await;
+    staff_token(&test, AdminRole::Admin).await;
+    // An IPv6 host has as many addresses as it likes, all in one /64.
+    for number in 0..10 {
+        let stranger = format!("2001:db8::{number}");
+        log_in_from(&test, &stranger, "guess").await.problem(401, "credentials_wrong");
+    }
+    log_in_from(&test, "2001:db8::ffff", "guess").await.problem(429, "rate_limited");
+    log_in_from(&test, "10.0.0.1", PASSWORD).await.ok();
+    // Many strangers make it slow for everybody, and a right password passes all the same.
+    for number in 0..20 {
+        log_in_from(&test, &format!("10.0.1.{number}"), "guess").await.problem(401, "credentials_wrong");
+    }
+    let began = tokio::time::Instant::now();
+    log_in_from(&test, "10.0.0.1", PASSWORD).await.ok();
+    assert!(began.elapsed() >= backend::limits::STAFF_LOGIN_SLOWED_BY);
 }
 
 #[tokio::test]
