@@ -12,6 +12,7 @@ use crate::payments::provider::PaymentProvider;
 use crate::payments::providers::Providers;
 use crate::payments::sandbox::{self, Sandbox};
 use crate::random::Random;
+use crate::server::{self, Bounds};
 use crate::staff::{LoginTries, Passwords};
 use crate::stations::presence::PresenceMap;
 use crate::{
@@ -241,8 +242,13 @@ pub async fn serve(
 ) -> Result<()> {
     let tracker = TaskTracker::new();
     app.start(&tracker, &shutdown);
-    let public = http::listen(public, app.public_router(), shutdown.clone());
-    let internal = http::listen(internal, app.internal_router(), shutdown.clone());
+    let settings = &app.settings.backend;
+    // Behind a proxy all connections are the proxy's.
+    let per_block_max = (!settings.trust_forwarded_for).then_some(settings.connections_per_block_max);
+    let bounds = Bounds::new(settings.connections_max, per_block_max);
+    let public = server::listen(public, app.public_router(), bounds, shutdown.clone());
+    let bounds = Bounds::new(limits::INTERNAL_CONNECTIONS_MAX, None);
+    let internal = server::listen(internal, app.internal_router(), bounds, shutdown.clone());
     let served = tokio::try_join!(public, internal);
     // If one server failed, the rest ends with it.
     shutdown.cancel();

@@ -54,6 +54,11 @@ pub struct BackendSettings {
     pub public_url: String,
     /// The control address of each gateway: `http://127.0.0.1:7421`.
     pub gateways: Vec<String>,
+    /// Connections that may be open at the public address.
+    pub connections_max: usize,
+    /// Connections among them from one network (IPv4 /24, IPv6 /64); this machine's own are not counted, and
+    /// none are with `trust_forwarded_for`.
+    pub connections_per_block_max: usize,
     /// Requests that one address (IPv6: one /64) may make in a minute; 0 sets no limit. This machine has none,
     /// unless `trust_forwarded_for` is set.
     pub requests_per_minute_per_ip: u32,
@@ -72,6 +77,8 @@ impl Default for BackendSettings {
             internal_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             public_url: "http://127.0.0.1:8080".to_owned(),
             gateways: vec!["http://127.0.0.1:7421".to_owned()],
+            connections_max: 4_096,
+            connections_per_block_max: 512,
             requests_per_minute_per_ip: 600,
             trust_forwarded_for: false,
             demo: false,

@@ -13,11 +13,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use governor::Quota;
 use serde::Serialize;
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -73,21 +70,6 @@ fn around(app: &App, router: Router<App>) -> Router {
         }))
         .layer(middleware::from_fn_with_state(app.clone(), observe))
         .with_state(app.clone())
-}
-
-/// Serves until `shutdown`, then lets open requests finish for a while.
-pub(crate) async fn listen(listener: TcpListener, router: Router, shutdown: CancellationToken) -> Result<()> {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let stop = shutdown.clone();
-    let server = axum::serve(listener, service).with_graceful_shutdown(async move { stop.cancelled().await });
-    let late = async {
-        shutdown.cancelled().await;
-        tokio::time::sleep(limits::SHUTDOWN_GRACE).await;
-    };
-    tokio::select! {
-        served = server => Ok(served.map_err(anyhow::Error::from)?),
-        () = late => Ok(()),
-    }
 }
 
 /// Whether the parts of the system answer.

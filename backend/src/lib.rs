@@ -38,3 +38,4 @@ pub mod news;
 pub mod page;
 pub mod random;
 pub mod rate;
+mod server;

@@ -26,6 +26,18 @@ pub const BODY_MAX_BYTES: usize = 64 * 1024;
 pub const INTERNAL_BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// The longest answer time of a request, streams excepted.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a new connection may take to send the head of its first request.
+pub const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may stay without a request after that.
+pub const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(75);
+/// A connection whose bytes the client does not take for so long is dead.
+pub const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Requests that one HTTP/2 connection may have open.
+pub const STREAMS_PER_CONNECTION: u32 = 64;
+/// Connections to the internal address: gateways keep a few each.
+pub const INTERNAL_CONNECTIONS_MAX: usize = 4_096;
+/// The pause after a failed accept, for example without file descriptors.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long open requests may finish after the stop signal.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// Items on a page, unless asked for fewer or more.

@@ -1,6 +1,6 @@
 //! What this crate measures beside its domains: names, kinds and help texts.
 
-use metrics::{Unit, describe_counter, describe_histogram};
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 /// Gives every metric of the foundation its help text, in the recorder that is installed.
 pub(crate) fn describe() {
@@ -12,6 +12,11 @@ pub(crate) fn describe() {
         "chautari_http_request_duration_seconds",
         Unit::Seconds,
         "Time from a request's head to its answer's head, by route and method."
+    );
+    describe_gauge!("chautari_http_connections", "HTTP connections that are open now.");
+    describe_counter!(
+        "chautari_http_connections_refused_total",
+        "HTTP connections that were closed at once because of the bound that the reason names."
     );
     describe_histogram!("chautari_database_group_writes", "Writes that shared one commit on SQLite.");
     describe_counter!(

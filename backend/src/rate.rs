@@ -14,7 +14,7 @@ use governor::{Quota, RateLimiter};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -121,6 +121,14 @@ impl AddressBlock {
             IpAddr::V6(address) => {
                 Self(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into())
             }
+        }
+    }
+
+    /// One network: the hosts of an IPv4 /24, or an IPv6 /64.
+    pub fn network(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(Ipv4Addr::from_bits(address.to_bits() & !0xFF).into()),
+            IpAddr::V6(address) => Self::host(address.into()),
         }
     }
 }
