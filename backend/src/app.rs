@@ -67,6 +67,7 @@ fn queues() -> Vec<Queue> {
         payments::reconcile::QUEUE,
         rentals::delivery::QUEUE,
         rentals::overdue::QUEUE,
+        rentals::on_payments::QUEUE,
         achievements::on_rentals::QUEUE,
         notifications::listeners::ON_ACHIEVEMENTS,
         rentals::reward::QUEUE,
@@ -80,6 +81,7 @@ fn queues() -> Vec<Queue> {
 const LISTENERS: &[Listener] = &[
     Listener { domain: identity::News::DOMAIN, queue: points::on_identity::QUEUE.name },
     Listener { domain: payments::News::DOMAIN, queue: notifications::listeners::ON_PAYMENTS.name },
+    Listener { domain: payments::News::DOMAIN, queue: rentals::on_payments::QUEUE.name },
     Listener { domain: points::News::DOMAIN, queue: notifications::listeners::ON_POINTS.name },
     Listener { domain: rentals::News::DOMAIN, queue: achievements::on_rentals::QUEUE.name },
     Listener { domain: achievements::News::DOMAIN, queue: notifications::listeners::ON_ACHIEVEMENTS.name },

@@ -31,6 +31,8 @@ async fn on_payments(app: App, job: Job) -> Result<()> {
             user,
             serde_json::json!({ "amount": Paisa(amount_paisa).to_string(), "payment_method": method, "attempt": attempt }),
         ),
+        // Whoever wanted the payment tells what became of it.
+        payments::News::IntentPaid { .. } => return Ok(()),
     };
     tell(app, job, user, template::PAYMENT_RECEIVED, data).await
 }
@@ -70,6 +72,11 @@ async fn on_rentals(app: App, job: Job) -> Result<()> {
         rentals::News::Overdue { rental, user, code, due_at } => {
             let data = json!({ "rental": rental, "rental_code": code, "due_at": in_nepal(due_at) });
             (user, template::RENTAL_OVERDUE, data)
+        }
+        rentals::News::DuePaid { rental, user, code, amount_paisa } => {
+            let amount = Paisa(amount_paisa).to_string();
+            let data = json!({ "rental": rental, "rental_code": code, "amount": amount });
+            (user, template::RENTAL_DUE_PAID, data)
         }
         rentals::News::InDoubt { rental, user, code } => {
             (user, template::RENTAL_IN_DOUBT, json!({ "rental": rental, "rental_code": code }))

@@ -14,6 +14,8 @@ pub const RENTAL_COMPLETED: &str = "rental-completed";
 pub const RENTAL_CANCELLED: &str = "rental-cancelled";
 /// A rental's time is over: `rental_code, due_at`.
 pub const RENTAL_OVERDUE: &str = "rental-overdue";
+/// What was open of a rental is paid: `rental_code, amount`.
+pub const RENTAL_DUE_PAID: &str = "rental-due-paid";
 /// Nobody knows whether a rental began: `rental_code`.
 pub const RENTAL_IN_DOUBT: &str = "rental-in-doubt";
 /// A top-up arrived: `amount, payment_method`.

@@ -33,6 +33,7 @@ refusals! {
     pub enum Refusal {
         SameKeyOtherAmount = 409 "ledger_conflict" "That movement of money happened before, with another amount.",
         InsufficientFunds = 402 "insufficient_balance" "The wallet does not hold enough.",
+        InsufficientPoints = 402 "insufficient_points" "There are not enough points.",
         HoldResolvedOtherwise = 409 "hold_resolved" "What was set aside for the rental was already released or charged.",
     }
 }
@@ -226,7 +227,7 @@ fn movement(
     let postings: Vec<_> = postings.collect();
     chain.insert("ledger_postings (id, entry_id, account_id, amount_paisa)", &postings);
 
-    let owner = entry.postings().iter().find_map(|posting| posting.account.owner());
+    let owner = entry.postings().iter().find_map(|posting| posting.account.owner()).or(entry.rider());
     let receipt =
         receipt.zip(owner).map(|(receipt, user)| write_receipt(&mut chain, tx, now, user, entry_id, receipt));
     for (user, change, after) in wallets {
@@ -362,6 +363,8 @@ fn write_statement(
         | EntryKind::RentalHold
         | EntryKind::HoldVoid
         | EntryKind::RentalCapture
+        | EntryKind::RentalDue
+        | EntryKind::LostBankFound
         | EntryKind::RefundToWallet
         | EntryKind::RefundReserved
         | EntryKind::RefundPaid

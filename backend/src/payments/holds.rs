@@ -16,23 +16,30 @@ use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::payments::book::{self, PostError, Receipt, Refusal};
 use crate::payments::ledger::{Account, Bill, Captured, Entry, EntryKind};
+use crate::payments::split::{Split, points_for};
+use crate::points;
 
-/// Sets `amount` aside for a rental whose row exists. Zero is allowed: a rental may be free.
+/// Sets `amount` aside for a rental whose row exists, from the wallet ([`Paisa`]) or also from
+/// points ([`Split`]). Zero is allowed: a rental may be free.
 ///
-/// Refuses with [`Refusal::InsufficientFunds`].
+/// Refuses with [`Refusal::InsufficientFunds`] or [`Refusal::InsufficientPoints`].
 pub async fn hold(
     tx: &Tx,
     now: DateTime<Utc>,
     user_id: UserId,
     rental_id: RentalId,
-    amount: Paisa,
+    amount: impl Into<Split>,
 ) -> Result<HoldId, PostError> {
+    let held = amount.into();
+    let amount = held.checked_total()?;
     let id = HoldId(tx.new_uuid());
     let row = hold::ActiveModel {
         id: Set(id),
         user_id: Set(user_id),
         rental_id: Set(rental_id),
         amount_paisa: Set(amount),
+        points: Set(held.points),
+        points_paisa: Set(held.points_worth),
         state: Set(HoldState::Held),
         captured_paisa: Set(Paisa(0)),
         created_at: Set(now),
@@ -43,21 +50,40 @@ pub async fn hold(
         .exec_without_returning(tx)
         .await?;
     if inserted == 0 {
-        let held = existing(tx, rental_id).await?;
-        let same = held.user_id == user_id && held.amount_paisa == amount;
-        return if same { Ok(held.id) } else { Err(Refusal::SameKeyOtherAmount.into()) };
+        let there = existing(tx, rental_id).await?;
+        let same = there.user_id == user_id && there.amount_paisa == amount && there.points == held.points;
+        return if same { Ok(there.id) } else { Err(Refusal::SameKeyOtherAmount.into()) };
     }
     if amount.0 == 0 {
         return Ok(id);
     }
-    let posted = book::post(tx, now, &Entry::rental_hold(rental_id, user_id, amount)?, None).await;
-    if let Err(PostError::Refused(_)) = posted {
+    let taken = take(tx, now, user_id, rental_id, held).await;
+    if let Err(PostError::Refused(_)) = taken {
         hold::Entity::delete_by_id(id).exec(tx).await?;
     }
-    posted.map(|_| id)
+    taken.map(|()| id)
 }
 
-/// The rental did not happen: everything goes back to the wallet. `reason` is kept in the log.
+async fn take(
+    tx: &Tx,
+    now: DateTime<Utc>,
+    user: UserId,
+    rental: RentalId,
+    held: Split,
+) -> Result<(), PostError> {
+    if held.points > 0 {
+        // Everywhere the wallet is locked before the points: nobody waits in a circle.
+        if book::lock_wallet(tx, user).await? < held.wallet {
+            return Err(Refusal::InsufficientFunds.into());
+        }
+        if !points::spend(tx, now, user, held.points, rental, &rental.to_string()).await? {
+            return Err(Refusal::InsufficientPoints.into());
+        }
+    }
+    book::post(tx, now, &Entry::rental_hold(rental, user, held)?, None).await.map(drop)
+}
+
+/// The rental did not happen: money goes back to the wallet, and points to the points. `reason` is kept in the log.
 ///
 /// Refuses with [`Refusal::HoldResolvedOtherwise`] when the rental was charged.
 pub async fn void(tx: &Tx, now: DateTime<Utc>, rental_id: RentalId, reason: &str) -> Result<(), PostError> {
@@ -69,15 +95,17 @@ pub async fn void(tx: &Tx, now: DateTime<Utc>, rental_id: RentalId, reason: &str
         };
     }
     if held.amount_paisa.0 != 0 {
-        let entry = Entry::hold_void(rental_id, held.user_id, held.amount_paisa)?;
+        let entry = Entry::hold_void(rental_id, held.user_id, split(&held))?;
         book::post(tx, now, &entry, None).await.map_err(must_not_be_refused)?;
+        give_points_back(tx, now, &held, held.points).await?;
     }
     tracing::info!(rental = %rental_id, amount_paisa = held.amount_paisa.0, reason, "hold released");
     Ok(())
 }
 
 /// Charges the bill: from the hold, then from the wallet as far as it goes; the rest is due.
-/// What the hold has left goes back to the wallet.
+/// The hold's points are used up first. What it has left goes back: money to the wallet, and
+/// points as points, a begun point whole.
 ///
 /// A hold that was voided stays so (R3): a bank that turns out to be gone after all is paid from
 /// the wallet alone.
@@ -90,13 +118,11 @@ pub async fn capture(
     let total = bill.total()?;
     let hold = existing(tx, rental_id).await?;
     let from_hold = Paisa(total.0.min(hold.amount_paisa.0));
-    let held = if resolve(tx, now, rental_id, HoldState::Captured, from_hold).await? {
-        hold.amount_paisa
-    } else {
-        Paisa(0)
-    };
-    let wallet = if total > held { book::lock_wallet(tx, hold.user_id).await? } else { Paisa(0) };
-    if held.0 == 0
+    let resolved = resolve(tx, now, rental_id, HoldState::Captured, from_hold).await?;
+    let held = if resolved { split(&hold) } else { Split::default() };
+    let amount = held.checked_total()?;
+    let wallet = if total > amount { book::lock_wallet(tx, hold.user_id).await? } else { Paisa(0) };
+    if amount.0 == 0
         && let Some(before) = captured_before(tx, &existing(tx, rental_id).await?, total).await?
     {
         return Ok(before);
@@ -105,7 +131,7 @@ pub async fn capture(
     let receipt = (met.paid().0 > 0).then(|| Receipt {
         transaction_type: TransactionType::Rental,
         amount: met.paid(),
-        payment_method_type: PaymentMethodType::Wallet,
+        payment_method_type: paid_by(Paisa(met.paid().0 - met.captured_points.0), met.captured_points),
         payment_method_id: None,
         gateway_reference: None,
         related_rental: Some(rental_id),
@@ -113,8 +139,28 @@ pub async fn capture(
     });
     if let Some(entry) = entry {
         book::post(tx, now, &entry, receipt).await.map_err(must_not_be_refused)?;
+        give_points_back(tx, now, &hold, points_for(met.released_points)).await?;
     }
     Ok(met)
+}
+
+/// What a receipt says of money and points.
+pub(crate) fn paid_by(money: Paisa, points_worth: Paisa) -> PaymentMethodType {
+    match (money.is_positive(), points_worth.is_positive()) {
+        (true, true) => PaymentMethodType::Combination,
+        (false, true) => PaymentMethodType::Points,
+        (true | false, false) => PaymentMethodType::Wallet,
+    }
+}
+
+fn split(hold: &hold::Model) -> Split {
+    let wallet = Paisa(hold.amount_paisa.0 - hold.points_paisa.0);
+    Split { wallet, points: hold.points, points_worth: hold.points_paisa }
+}
+
+async fn give_points_back(tx: &Tx, now: DateTime<Utc>, hold: &hold::Model, points: i32) -> Result<()> {
+    let key = format!("{}:released", hold.rental_id);
+    points::give_back(tx, now, hold.user_id, points, hold.rental_id, &key).await
 }
 
 /// What was held is there and the wallet is locked: a refusal means that the books are wrong.
@@ -165,8 +211,12 @@ async fn captured_before(tx: &Tx, hold: &hold::Model, total: Paisa) -> Result<Op
     let wallet = book::account_id(&Account::UserWallet(hold.user_id));
     let from_wallet = postings.get(&wallet).map_or(0, |moved| moved.0.max(0));
     let released = postings.get(&wallet).map_or(0, |moved| (-moved.0).max(0));
+    let promotion = book::account_id(&Account::PromotionExpense);
+    let released_points = postings.get(&promotion).map_or(0, |moved| (-moved.0).max(0));
     Ok(Some(Captured {
         captured: hold.captured_paisa,
+        captured_points: hold.captured_paisa.min(hold.points_paisa),
+        released_points: Paisa(released_points),
         from_wallet: Paisa(from_wallet),
         released: Paisa(released),
         due: Paisa((total.0 - hold.captured_paisa.0 - from_wallet).max(0)),

@@ -7,9 +7,11 @@
 //! | entry | debit → credit |
 //! |---|---|
 //! | top-up received | provider clearing → user wallet |
-//! | rental hold | user wallet → user hold |
-//! | hold void | user hold → user wallet |
-//! | rental capture | user hold (+ user wallet) → revenue + VAT, the rest back to the wallet |
+//! | rental hold | user wallet + promotion expense (points) → user hold |
+//! | hold void | user hold → user wallet + promotion expense |
+//! | rental capture | user hold (+ user wallet) → revenue + VAT, the rest back to wallet and points |
+//! | rental due | user wallet + promotion expense → revenue + VAT |
+//! | lost bank found | lost-bank recoveries + VAT → late fees + VAT, the rest back to the wallet |
 //! | refund of a charge | revenue + VAT → user wallet |
 //! | refund through a provider, approved | user wallet → refund clearing |
 //! | … the payer has it | refund clearing → provider clearing |
@@ -24,6 +26,8 @@ use std::collections::BTreeMap;
 use entities::id::{PaymentAttemptId, RentalId, UserId};
 use entities::ledger_account::LedgerAccountKind;
 use entities::money::Paisa;
+
+use crate::payments::split::Split;
 
 /// Where money can be. The order is the order in which balances are locked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,6 +120,10 @@ pub enum EntryKind {
     HoldVoid,
     /// The rental was charged. Key: the rental.
     RentalCapture,
+    /// What was open after the charge was paid, all of it at once. Key: the rental.
+    RentalDue,
+    /// A bank that had been charged as lost came back. Key: the rental.
+    LostBankFound,
     /// A charge went back to the wallet, or a part of it. Key: the refund.
     RefundToWallet,
     /// Set aside for a refund through a provider. Key: the refund.
@@ -138,6 +146,8 @@ impl EntryKind {
             Self::RentalHold => "rental_hold",
             Self::HoldVoid => "hold_void",
             Self::RentalCapture => "rental_capture",
+            Self::RentalDue => "rental_due",
+            Self::LostBankFound => "lost_bank_found",
             Self::RefundToWallet => "refund_to_wallet",
             Self::RefundReserved => "refund_reserved",
             Self::RefundPaid => "refund_paid",
@@ -166,33 +176,77 @@ pub struct Entry {
     business_key: String,
     description: &'static str,
     postings: Vec<Posting>,
+    rider: Option<UserId>,
 }
 
-/// What a rental costs, VAT inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a rental costs, VAT inside. Its lines are paid in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bill {
     /// Price of the time that was agreed.
     pub rental: Paisa,
     /// Price of the time beyond it.
     pub late_fee: Paisa,
+    /// Price of a bank that did not come back.
+    pub lost_bank: Paisa,
 }
 
 impl Bill {
-    /// Both together.
+    /// All together.
     pub fn total(&self) -> Result<Paisa, LedgerError> {
-        self.rental.0.checked_add(self.late_fee.0).map(Paisa).ok_or(LedgerError::Overflow)
+        Paisa::checked_sum([self.rental, self.late_fee, self.lost_bank]).ok_or(LedgerError::Overflow)
+    }
+
+    /// Credits what the network and the state have of this bill once `paid` of it is paid.
+    fn credit(&self, mut draft: Draft, paid: Paisa) -> Result<Draft, LedgerError> {
+        for (account, amount) in self.income(paid)? {
+            draft = draft.credit(account, amount)?;
+        }
+        Ok(draft)
+    }
+
+    /// Takes that back.
+    fn debit(&self, mut draft: Draft, paid: Paisa) -> Result<Draft, LedgerError> {
+        for (account, amount) in self.income(paid)? {
+            draft = draft.debit(account, amount)?;
+        }
+        Ok(draft)
+    }
+
+    /// Line after line, each taken apart from its first paisa on: however many payments there
+    /// are, together they are the split of the whole.
+    fn income(&self, paid: Paisa) -> Result<Vec<(Account, Paisa)>, LedgerError> {
+        if paid.0 < 0 || paid > self.total()? {
+            return Err(LedgerError::NotPositive);
+        }
+        let mut left = paid.0;
+        let mut income = Vec::with_capacity(6);
+        for (account, line) in [
+            (Account::RevenueRental, self.rental),
+            (Account::RevenueLateFee, self.late_fee),
+            (Account::LostBankRecoveries, self.lost_bank),
+        ] {
+            let part = vat_inside(Paisa(left.min(line.0)))?;
+            left -= left.min(line.0);
+            income.push((account, part.net));
+            income.push((Account::VatPayable, part.vat));
+        }
+        Ok(income)
     }
 }
 
 /// How a bill was met. `captured + from_wallet + due` is the bill's total.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Captured {
-    /// Taken from the hold.
+    /// Taken from the hold, its points first: what is given back is money before it is points.
     pub captured: Paisa,
+    /// Of that, what points paid.
+    pub captured_points: Paisa,
     /// Taken from the wallet beyond the hold.
     pub from_wallet: Paisa,
     /// Given back from the hold to the wallet.
     pub released: Paisa,
+    /// Given back from the hold as points.
+    pub released_points: Paisa,
     /// What neither could pay.
     pub due: Paisa,
 }
@@ -246,63 +300,94 @@ impl Entry {
     }
 
     /// Sets `amount` aside for a rental.
-    pub fn rental_hold(rental: RentalId, user: UserId, amount: Paisa) -> Result<Self, LedgerError> {
-        let amount = positive(amount)?;
+    pub fn rental_hold(
+        rental: RentalId,
+        user: UserId,
+        amount: impl Into<Split>,
+    ) -> Result<Self, LedgerError> {
+        let held = amount.into();
+        let amount = held.checked_total()?;
         Draft::default()
-            .debit(Account::UserWallet(user), amount)?
-            .credit(Account::UserHold(user), amount)?
+            .debit(Account::UserWallet(user), held.wallet)?
+            .debit(Account::PromotionExpense, held.points_worth)?
+            .credit(Account::UserHold(user), positive(amount)?)?
             .finish(EntryKind::RentalHold, rental.0.to_string(), "Held for a rental")
     }
 
-    /// Gives a whole hold back.
-    pub fn hold_void(rental: RentalId, user: UserId, held: Paisa) -> Result<Self, LedgerError> {
-        let held = positive(held)?;
+    /// Gives a whole hold back: money as money, points as points.
+    pub fn hold_void(rental: RentalId, user: UserId, held: impl Into<Split>) -> Result<Self, LedgerError> {
+        let held = held.into();
+        let amount = held.checked_total()?;
         Draft::default()
-            .debit(Account::UserHold(user), held)?
-            .credit(Account::UserWallet(user), held)?
+            .debit(Account::UserHold(user), positive(amount)?)?
+            .credit(Account::UserWallet(user), held.wallet)?
+            .credit(Account::PromotionExpense, held.points_worth)?
             .finish(EntryKind::HoldVoid, rental.0.to_string(), "Hold released")
     }
 
     /// Charges a bill against a hold of `held` and a wallet that can give up to `wallet`.
     ///
-    /// The rental is paid before its late fee; each line is split into income and VAT. There is
-    /// no entry when nothing was held and nothing can be taken.
+    /// The lines of the bill are paid in their order, each split into income and VAT. The points
+    /// of a hold are used up before its money, so what is left over is money first. There is no
+    /// entry when nothing was held and nothing can be taken.
     pub fn rental_capture(
         rental: RentalId,
         user: UserId,
-        held: Paisa,
+        held: impl Into<Split>,
         wallet: Paisa,
         bill: &Bill,
     ) -> Result<(Option<Self>, Captured), LedgerError> {
-        if held.0 < 0 || wallet.0 < 0 || bill.rental.0 < 0 || bill.late_fee.0 < 0 {
+        let held = held.into();
+        let whole = held.checked_total()?;
+        if wallet.0 < 0 || [bill.rental, bill.late_fee, bill.lost_bank].iter().any(|line| line.0 < 0) {
             return Err(LedgerError::NotPositive);
         }
         let total = bill.total()?.0;
-        let captured = total.min(held.0);
+        let captured = total.min(whole.0);
+        let captured_points = captured.min(held.points_worth.0);
         let from_wallet = (total - captured).min(wallet.0);
         let paid = captured + from_wallet;
         let met = Captured {
             captured: Paisa(captured),
+            captured_points: Paisa(captured_points),
             from_wallet: Paisa(from_wallet),
-            released: Paisa(held.0 - captured),
+            released: Paisa(held.wallet.0 - (captured - captured_points)),
+            released_points: Paisa(held.points_worth.0 - captured_points),
             due: Paisa(total - paid),
         };
-        if held.0 == 0 && paid == 0 {
+        if whole.0 == 0 && paid == 0 {
             return Ok((None, met));
         }
 
-        let rental_paid = vat_inside(Paisa(paid.min(bill.rental.0)))?;
-        let late_fee_paid = vat_inside(Paisa(paid - paid.min(bill.rental.0)))?;
-        let entry = Draft::default()
-            .debit(Account::UserHold(user), held)?
+        let draft = Draft::default()
+            .debit(Account::UserHold(user), whole)?
             .debit(Account::UserWallet(user), met.from_wallet)?
             .credit(Account::UserWallet(user), met.released)?
-            .credit(Account::RevenueRental, rental_paid.net)?
-            .credit(Account::RevenueLateFee, late_fee_paid.net)?
-            .credit(Account::VatPayable, rental_paid.vat)?
-            .credit(Account::VatPayable, late_fee_paid.vat)?
-            .finish(EntryKind::RentalCapture, rental.0.to_string(), "Rental charged")?;
+            .credit(Account::PromotionExpense, met.released_points)?;
+        let entry = bill.credit(draft, Paisa(paid))?.finish(
+            EntryKind::RentalCapture,
+            rental.0.to_string(),
+            "Rental charged",
+        )?;
         Ok((Some(entry), met))
+    }
+
+    /// Pays what is open of a bill of which `paid_before` is paid. The split goes on where the
+    /// payments before it ended.
+    pub fn rental_due(
+        rental: RentalId,
+        user: UserId,
+        payment: &Split,
+        bill: &Bill,
+        paid_before: Paisa,
+    ) -> Result<Self, LedgerError> {
+        let paid = payment.checked_total()?.checked_add(paid_before).ok_or(LedgerError::Overflow)?;
+        let draft = Draft::default()
+            .debit(Account::UserWallet(user), payment.wallet)?
+            .debit(Account::PromotionExpense, payment.points_worth)?;
+        let draft = bill.debit(bill.credit(draft, paid)?, paid_before)?;
+        let entry = draft.finish(EntryKind::RentalDue, rental.0.to_string(), "Open rental amount paid")?;
+        Ok(Self { rider: Some(user), ..entry })
     }
 
     /// Staff give (`amount` above zero) or take (below zero); `key` names the staff action.
@@ -329,6 +414,11 @@ impl Entry {
     /// What happened.
     pub fn kind(&self) -> EntryKind {
         self.kind
+    }
+
+    /// The rider who pays, for entries that touch no balance of theirs (points alone).
+    pub fn rider(&self) -> Option<UserId> {
+        self.rider
     }
 
     /// Unique within the kind.
@@ -405,7 +495,7 @@ impl Draft {
         if sum != 0 || postings.is_empty() {
             return Err(LedgerError::Unbalanced);
         }
-        Ok(Entry { kind, business_key, description, postings })
+        Ok(Entry { kind, business_key, description, postings, rider: None })
     }
 }
 

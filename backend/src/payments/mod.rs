@@ -1,14 +1,16 @@
 //! Money: the ledger, holds for rentals, and what riders pay through providers.
 //!
-//! Read in this order: [`ledger`] and [`machine`] are the rules, pure. [`book`] and [`holds`] write
-//! the ledger; the domain of rentals calls [`holds`]. [`provider`] is what a payment provider is to
-//! us, [`sandbox`] the built-in one; [`truth`] is what its answer means, [`sync`] does what follows,
+//! Read in this order: [`ledger`], [`split`] and [`machine`] are the rules, pure. [`book`], [`holds`] and [`dues`]
+//! write the ledger; the domain of rentals calls [`holds`], [`dues`] and [`intent`]. [`provider`] is what a payment
+//! provider is to us, [`sandbox`] the built-in one; [`truth`] is what its answer means, [`sync`] does what follows,
 //! `given_back` where the payer has the money again. The rest is a file per operation.
 
 pub mod ledger;
 pub mod machine;
+pub mod split;
 
 pub mod book;
+pub mod dues;
 pub mod holds;
 
 pub mod provider;
@@ -18,6 +20,8 @@ pub mod sync;
 pub mod truth;
 
 mod given_back;
+
+pub mod intent;
 
 pub mod cancel;
 pub mod methods;
@@ -31,7 +35,8 @@ pub mod wallet;
 pub mod audit;
 pub mod metrics;
 
-use entities::id::{PaymentAttemptId, UserId};
+use entities::id::{PaymentAttemptId, PaymentIntentId, RentalId, UserId};
+use entities::payment_intent::PaymentIntentType;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -60,6 +65,19 @@ pub enum News {
         /// What the wallet holds then, paisa.
         balance_paisa: i64,
     },
+    /// What a rider wanted to pay through a provider is in the wallet now: use it for that.
+    IntentPaid {
+        /// Whose.
+        user: UserId,
+        /// Which intent.
+        intent: PaymentIntentId,
+        /// Through which attempt; once for each.
+        attempt: PaymentAttemptId,
+        /// What for. Never a plain top-up.
+        purpose: PaymentIntentType,
+        /// The rental with the open amount, for that purpose.
+        rental: Option<RentalId>,
+    },
 }
 
 impl news::News for News {
@@ -71,6 +89,8 @@ crate::refusals! {
     pub enum Refusal {
         IntentNotFound = 404 "intent_not_found" "There is no such payment.",
         MethodNotFound = 422 "payment_method_not_found" "There is no such payment method.",
+        MethodRequired = 422 "payment_method_required" "This way of paying needs a payment method.",
+        SplitMismatch = 422 "split_total_mismatch" "The points asked for do not fit the amount and the way of paying.",
         AmountTooLow = 422 "amount_too_low" "The amount is below the method's minimum.",
         AmountTooHigh = 422 "amount_too_high" "The amount is above the method's maximum.",
         IntentCompleted = 409 "intent_completed" "The payment has arrived already.",

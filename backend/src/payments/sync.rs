@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use entities::id::{IncidentId, PaymentAttemptId};
 use entities::incident::{self, IncidentKind, IncidentState};
 use entities::payment_attempt::{self, PaymentAttemptState};
-use entities::payment_intent::{self, PaymentIntentStatus};
+use entities::payment_intent::{self, PaymentIntentStatus, PaymentIntentType};
 use entities::payment_method;
 use entities::transaction::{PaymentMethodType, TransactionType};
 use sea_orm::sea_query::OnConflict;
@@ -186,7 +186,14 @@ async fn credit(
         method,
         balance_paisa: balance.0,
     };
-    news::publish(tx, &news).await
+    news::publish(tx, &news).await?;
+    match intent.intent_type {
+        PaymentIntentType::WalletTopup => Ok(()),
+        purpose @ (PaymentIntentType::RentalPayment | PaymentIntentType::DuePayment) => {
+            let (intent, rental) = (intent.id, intent.related_rental);
+            news::publish(tx, &News::IntentPaid { user, intent, attempt: attempt.id, purpose, rental }).await
+        }
+    }
 }
 
 async fn report(

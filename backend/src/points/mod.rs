@@ -1,6 +1,6 @@
 //! Points: a statement that only grows, and a sum that mirrors it.
 //!
-//! [`award`] is what other domains call, in their transaction. [`rules`] says how many for what.
+//! [`award`], [`spend`] and [`give_back`] are what other domains call, in their transaction. [`rules`] says how many for what.
 
 pub mod rules;
 
@@ -95,6 +95,102 @@ pub async fn award_rental(
     if returned_in_time {
         award_for(tx, now, user, rules::TIMELY_RETURN, Source::TimelyReturn, &key, Some(rental)).await?;
     }
+    Ok(())
+}
+
+/// Takes points for a rental, once for `key`. Answers `false`, and takes nothing, if there are not so many.
+pub async fn spend(
+    tx: &Tx,
+    now: DateTime<Utc>,
+    user: UserId,
+    points: i32,
+    rental: RentalId,
+    key: &str,
+) -> Result<bool> {
+    if points <= 0 || was_awarded(tx, user, Source::RentalPayment, key).await? {
+        return Ok(true);
+    }
+    let taken = user_points::Entity::update_many()
+        .col_expr(
+            user_points::Column::CurrentPoints,
+            Expr::col(user_points::Column::CurrentPoints).sub(points),
+        )
+        .col_expr(user_points::Column::LastUpdated, Expr::val(now))
+        .filter(user_points::Column::UserId.eq(user))
+        .filter(user_points::Column::CurrentPoints.gte(points))
+        .exec_with_returning(tx)
+        .await?
+        .pop();
+    let Some(row) = taken else { return Ok(false) };
+    let (kind, after) = (PointsTransactionType::Spent, row.current_points);
+    let line = Line { user, points, before: after + points, after, rental, key };
+    write_payment(tx, now, kind, rules::reason(Source::RentalPayment), line).await?;
+    Ok(true)
+}
+
+/// Gives points of a rental back that were not needed after all, once for `key`. They are not earned anew.
+pub async fn give_back(
+    tx: &Tx,
+    now: DateTime<Utc>,
+    user: UserId,
+    points: i32,
+    rental: RentalId,
+    key: &str,
+) -> Result<()> {
+    if points <= 0 || was_awarded(tx, user, Source::RentalPayment, key).await? {
+        return Ok(());
+    }
+    let given = user_points::Entity::update_many()
+        .col_expr(
+            user_points::Column::CurrentPoints,
+            Expr::col(user_points::Column::CurrentPoints).add(points),
+        )
+        .col_expr(user_points::Column::LastUpdated, Expr::val(now))
+        .filter(user_points::Column::UserId.eq(user))
+        .exec_with_returning(tx)
+        .await?
+        .pop();
+    let after = given.map(|row| row.current_points);
+    let after = after.ok_or_else(|| Error::internal(format!("rider {user} has no points row")))?;
+    let line = Line { user, points, before: after - points, after, rental, key };
+    write_payment(tx, now, PointsTransactionType::Adjustment, rules::GIVEN_BACK, line).await
+}
+
+/// A line of the statement that a rental's payment writes.
+struct Line<'a> {
+    user: UserId,
+    points: i32,
+    before: i32,
+    after: i32,
+    rental: RentalId,
+    key: &'a str,
+}
+
+async fn write_payment(
+    tx: &Tx,
+    now: DateTime<Utc>,
+    kind: PointsTransactionType,
+    description: &str,
+    line: Line<'_>,
+) -> Result<()> {
+    points_transaction::ActiveModel {
+        id: Set(tx.new_uuid().into()),
+        user_id: Set(line.user),
+        transaction_type: Set(kind),
+        amount: Set(line.points),
+        balance_before: Set(line.before),
+        balance_after: Set(line.after),
+        description: Set(description.to_owned()),
+        related_rental: Set(Some(line.rental)),
+        related_transaction: Set(None),
+        metadata: Set(serde_json::json!({})),
+        source: Set(Source::RentalPayment),
+        business_key: Set(line.key.to_owned()),
+        expires_at: Set(None),
+        created_at: Set(now),
+    }
+    .insert(tx)
+    .await?;
     Ok(())
 }
 

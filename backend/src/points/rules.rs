@@ -16,6 +16,9 @@ pub const TIMELY_RETURN: i32 = 50;
 /// For each full NPR 100 of a top-up.
 pub const TOP_UP_PER_HUNDRED_NPR: i32 = 10;
 
+/// Why points came back, for the rider.
+pub const GIVEN_BACK: &str = "points of a rental that were not needed";
+
 const HUNDRED_NPR: Paisa = Paisa(100 * 100);
 
 /// Why, for the rider.

@@ -231,6 +231,7 @@ impl Case {
             change.amount_paid_paisa = Set(captured.paid());
             change.overdue_amount_paisa = Set(bill.late_fee);
             change.due_paisa = Set(captured.due);
+            change.points_paid_paisa = Set(captured.captured_points);
             change.payment_status =
                 Set(if paid { RentalPaymentStatus::Paid } else { RentalPaymentStatus::Pending });
             change.is_returned_on_time = Set(bill.on_time);

@@ -3,11 +3,12 @@
 //! Read in this order: [`machine`] decides, [`pricing`] prices, both pure. `case` loads a rental with
 //! its command and hold, lets the machine decide and writes what follows. The rest are the ways
 //! in: [`start`] by a rider, [`delivery`] to the station, [`inbox`] from it ([`outcome`] of a
-//! command, [`returns`] of a bank), [`overdue`] by time, [`staff`] by people. [`audit`] checks that the books agree.
+//! command, [`returns`] of a bank), [`overdue`] by time, [`dues`] and [`on_payments`] by money, [`staff`] by people. [`audit`] checks that the books agree.
 
 pub mod machine;
 pub mod pricing;
 
+mod bills;
 mod case;
 mod incidents;
 mod places;
@@ -20,6 +21,9 @@ pub mod gateway_client;
 pub mod inbox;
 pub mod outcome;
 pub mod returns;
+
+pub mod dues;
+pub mod on_payments;
 
 pub mod overdue;
 pub mod reward;
@@ -103,6 +107,17 @@ pub enum News {
         /// When it must have been back.
         due_at: DateTime<Utc>,
     },
+    /// What was open after its bill is paid.
+    DuePaid {
+        /// Which rental.
+        rental: RentalId,
+        /// Whose.
+        user: UserId,
+        /// Its code for people.
+        code: String,
+        /// How much it was.
+        amount_paisa: i64,
+    },
     /// Nobody knows whether the bank is out; the rider may rent another one meanwhile.
     InDoubt {
         /// Which rental.
@@ -172,6 +187,8 @@ refusals! {
         NoPowerBanks = 409 "no_powerbanks_available" "No charged power bank is free at this station.",
         RequestedPowerBankUnavailable = 409 "requested_powerbank_unavailable" "That power bank is not free at this station.",
         InsufficientPostpaidBalance = 402 "insufficient_postpaid_balance" "The wallet holds less than a postpaid rental needs.",
+        NoDueAmount = 409 "no_due_amount" "Nothing is open for this rental.",
+        PaymentAmountMismatch = 422 "payment_amount_mismatch" "Another amount is open; it is paid whole or not at all.",
         InvalidRentalStatus = 409 "invalid_rental_status" "The rental is not in a state that allows this.",
     }
 }
@@ -180,6 +197,8 @@ refusals! {
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(start::start))
+        .routes(routes!(dues::pay_due))
+        .routes(routes!(dues::pay_due_as_payment))
         .routes(routes!(active::show))
         .routes(routes!(history::list))
         .routes(routes!(detail::show))

@@ -118,7 +118,7 @@ pub struct Bill {
 impl Bill {
     /// The bill as the ledger takes it.
     pub fn for_ledger(&self) -> ledger::Bill {
-        ledger::Bill { rental: self.base, late_fee: self.late_fee }
+        ledger::Bill { rental: self.base, late_fee: self.late_fee, lost_bank: Paisa::ZERO }
     }
 
     /// One sentence a line, for people.

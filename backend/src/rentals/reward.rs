@@ -14,9 +14,11 @@ pub const QUEUE: Queue = Queue { name: "rentals.reward", handler: |app, job| Box
 async fn run(app: App, job: Job) -> Result<()> {
     let (rental, user, on_time) = match job.payload()? {
         News::Completed { rental, user, on_time, .. } => (rental, user, on_time),
-        News::Started { .. } | News::Cancelled { .. } | News::Overdue { .. } | News::InDoubt { .. } => {
-            return Ok(());
-        }
+        News::Started { .. }
+        | News::Cancelled { .. }
+        | News::Overdue { .. }
+        | News::DuePaid { .. }
+        | News::InDoubt { .. } => return Ok(()),
     };
     let given = app.db.write(move |tx| {
         let job = job.clone();

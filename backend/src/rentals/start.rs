@@ -248,6 +248,7 @@ async fn insert(
         rental_metadata: Set(serde_json::json!({})),
         hold_paisa: Set(draft.hold),
         due_paisa: Set(Paisa::ZERO),
+        points_paid_paisa: Set(Paisa::ZERO),
         rules_version: Set(RULES_VERSION),
         package_snapshot: Set(serde_json::to_value(draft.snapshot)?),
         eject_cmd_id: Set(Some(CommandId::from(tx.new_uuid()))),
@@ -285,7 +286,12 @@ async fn set_aside(
             Err(Refusal::InsufficientPostpaidBalance.problem().detail(detail).into())
         }
         (book::Refusal::InsufficientFunds, Payment::Prepaid) => Err(refused.problem().detail(detail).into()),
-        (book::Refusal::SameKeyOtherAmount | book::Refusal::HoldResolvedOtherwise, _) => Err(refused.into()),
+        (
+            book::Refusal::InsufficientPoints
+            | book::Refusal::SameKeyOtherAmount
+            | book::Refusal::HoldResolvedOtherwise,
+            _,
+        ) => Err(refused.into()),
     }
 }
 

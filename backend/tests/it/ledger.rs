@@ -17,7 +17,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use uuid::Uuid;
 
 const fn bill(rental: i64, late_fee: i64) -> Bill {
-    Bill { rental: Paisa(rental), late_fee: Paisa(late_fee) }
+    Bill { rental: Paisa(rental), late_fee: Paisa(late_fee), lost_bank: Paisa(0) }
 }
 
 async fn hold(test: &TestApp, user: UserId, rental: RentalId, amount: i64) -> Result<(), Error> {

@@ -137,6 +137,7 @@ pub(crate) async fn bare_rental(app: &App, user: UserId) -> RentalId {
                 rental_metadata: sea_orm::Set(serde_json::json!({})),
                 hold_paisa: sea_orm::Set(Paisa(0)),
                 due_paisa: sea_orm::Set(Paisa(0)),
+                points_paid_paisa: sea_orm::Set(Paisa(0)),
                 rules_version: sea_orm::Set(1),
                 package_snapshot: sea_orm::Set(serde_json::json!({})),
                 created_at: sea_orm::Set(tx.now()),

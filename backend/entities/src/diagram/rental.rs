@@ -42,6 +42,8 @@ pub struct Model {
     pub hold_paisa: Paisa,
     /// Ours. What is still owed after the return.
     pub due_paisa: Paisa,
+    /// Ours. Of `amount_paid`, what points paid.
+    pub points_paid_paisa: Paisa,
     /// Ours. Which pricing rules the rider was quoted: R6.
     pub rules_version: i32,
     /// Ours. The package as it was at the start: R6.

@@ -293,6 +293,14 @@ fn notification_templates() -> Vec<Row> {
             "time_alert",
         ),
         (
+            "rental_due_paid",
+            "rental-due-paid",
+            "Thank you, it is paid",
+            "NPR {{ amount }} that was open for rental {{ rental_code }} is paid. You can rent again.",
+            "rental",
+            "fines_dues",
+        ),
+        (
             "rental_in_doubt",
             "rental-in-doubt",
             "We are checking your rental",

@@ -13,7 +13,12 @@ pub struct Model {
     pub id: HoldId,
     pub user_id: UserId,
     pub rental_id: RentalId,
+    /// From the wallet and with points together.
     pub amount_paisa: Paisa,
+    /// How many points are in it.
+    pub points: i32,
+    /// What they pay of it.
+    pub points_paisa: Paisa,
     pub state: HoldState,
     /// What was taken; the rest went back to the wallet.
     pub captured_paisa: Paisa,

@@ -7,6 +7,10 @@ const USER: UserId = UserId(Uuid::from_u128(1));
 const RENTAL: RentalId = RentalId(Uuid::from_u128(2));
 const ATTEMPT: PaymentAttemptId = PaymentAttemptId(Uuid::from_u128(3));
 
+const fn bill(rental: i64, late_fee: i64) -> Bill {
+    Bill { rental: Paisa(rental), late_fee: Paisa(late_fee), lost_bank: Paisa(0) }
+}
+
 fn amount_on(entry: &Entry, account: &Account) -> i64 {
     entry.postings().iter().find(|posting| posting.account == *account).map_or(0, |posting| posting.amount.0)
 }
@@ -40,7 +44,7 @@ fn a_bill_is_met_by_the_hold_then_the_wallet_then_becomes_due() {
         (0, 100, 40, 0, (0, 40, 0, 0)),
         (0, 0, 40, 0, (0, 0, 0, 40)),
     ] {
-        let bill = Bill { rental: Paisa(rental), late_fee: Paisa(late_fee) };
+        let bill = bill(rental, late_fee);
         let (_, met) = Entry::rental_capture(RENTAL, USER, Paisa(held), Paisa(wallet), &bill).unwrap();
         let got = (met.captured.0, met.from_wallet.0, met.released.0, met.due.0);
         assert_eq!(got, expected, "held {held} wallet {wallet} rental {rental} late {late_fee}");
@@ -49,7 +53,7 @@ fn a_bill_is_met_by_the_hold_then_the_wallet_then_becomes_due() {
 
 #[test]
 fn a_rental_of_sixty_from_a_hold_of_a_hundred_is_posted_as_the_account_plan_says() {
-    let bill = Bill { rental: Paisa(6_000), late_fee: Paisa(0) };
+    let bill = bill(6_000, 0);
     let (entry, _) = Entry::rental_capture(RENTAL, USER, Paisa(10_000), Paisa(0), &bill).unwrap();
     let entry = entry.unwrap();
     assert_eq!(amount_on(&entry, &Account::UserHold(USER)), 10_000);
@@ -61,7 +65,7 @@ fn a_rental_of_sixty_from_a_hold_of_a_hundred_is_posted_as_the_account_plan_says
 
 #[test]
 fn nothing_held_and_nothing_to_take_makes_no_entry() {
-    let bill = Bill { rental: Paisa(0), late_fee: Paisa(0) };
+    let bill = bill(0, 0);
     let (entry, met) = Entry::rental_capture(RENTAL, USER, Paisa(0), Paisa(700), &bill).unwrap();
     assert_eq!((entry, met.due), (None, Paisa(0)));
 }
@@ -88,6 +92,28 @@ fn a_hold_and_its_void_cancel_out() {
     }
 }
 
+#[test]
+fn the_points_of_a_hold_are_used_before_its_money() {
+    let held = Split { wallet: Paisa(3_000), points: 200, points_worth: Paisa(2_000) };
+    for (rental, expected) in [
+        // captured, of that points, released, released points, due
+        (0, (0, 0, 3_000, 2_000, 0)),
+        (1_500, (1_500, 1_500, 3_000, 500, 0)),
+        (2_000, (2_000, 2_000, 3_000, 0, 0)),
+        (4_000, (4_000, 2_000, 1_000, 0, 0)),
+        (5_000, (5_000, 2_000, 0, 0, 0)),
+        (7_000, (5_000, 2_000, 0, 0, 2_000)),
+    ] {
+        let (entry, met) = Entry::rental_capture(RENTAL, USER, held, Paisa(0), &bill(rental, 0)).unwrap();
+        let got = (met.captured.0, met.captured_points.0, met.released.0, met.released_points.0, met.due.0);
+        assert_eq!(got, expected, "{rental}");
+        let entry = entry.unwrap();
+        assert_eq!(amount_on(&entry, &Account::UserHold(USER)), 5_000);
+        assert_eq!(amount_on(&entry, &Account::UserWallet(USER)), -met.released.0);
+        assert_eq!(amount_on(&entry, &Account::PromotionExpense), -met.released_points.0);
+    }
+}
+
 proptest! {
     #[test]
     fn every_capture_balances_and_spends_the_whole_hold(
@@ -96,7 +122,7 @@ proptest! {
         rental in 0_i64..10_000_000,
         late_fee in 0_i64..10_000_000,
     ) {
-        let bill = Bill { rental: Paisa(rental), late_fee: Paisa(late_fee) };
+        let bill = bill(rental, late_fee);
         let (entry, met) = Entry::rental_capture(RENTAL, USER, Paisa(held), Paisa(wallet), &bill).unwrap();
         prop_assert_eq!(met.captured.0 + met.released.0, held);
         prop_assert_eq!(met.paid().0 + met.due.0, rental + late_fee);
@@ -118,9 +144,33 @@ proptest! {
 
     #[test]
     fn arithmetic_never_wraps(held: i64, wallet: i64, rental: i64, late_fee: i64) {
-        let bill = Bill { rental: Paisa(rental), late_fee: Paisa(late_fee) };
+        let bill = bill(rental, late_fee);
         let _ = Entry::rental_capture(RENTAL, USER, Paisa(held), Paisa(wallet), &bill);
         let _ = Entry::top_up(ATTEMPT, "sandbox", USER, Paisa(rental));
+    }
+
+    #[test]
+    fn a_due_goes_on_where_the_capture_ended(
+        held in 0_i64..1_000_000,
+        rental in 0_i64..1_000_000,
+        late_fee in 0_i64..1_000_000,
+        lost_bank in 0_i64..1_000_000,
+        by_points in 0_i64..100,
+    ) {
+        let bill = Bill { lost_bank: Paisa(lost_bank), ..bill(rental, late_fee) };
+        let (captured, met) = Entry::rental_capture(RENTAL, USER, Paisa(held), Paisa(0), &bill).unwrap();
+        let points_worth = Paisa(met.due.0 * by_points / 100);
+        let payment = Split { wallet: Paisa(met.due.0 - points_worth.0), points: 1, points_worth };
+        let due = Entry::rental_due(RENTAL, USER, &payment, &bill, met.paid());
+        prop_assert_eq!(due.is_ok(), met.due.0 > 0);
+        let entries: Vec<_> = captured.into_iter().chain(due.ok()).collect();
+        let on = |account: Account| -entries.iter().map(|entry| amount_on(entry, &account)).sum::<i64>();
+        // Together they are the split of the whole bill, to the paisa.
+        let whole = [rental, late_fee, lost_bank].map(|line| vat_inside(Paisa(line)).unwrap());
+        prop_assert_eq!(on(Account::RevenueRental), whole[0].net.0);
+        prop_assert_eq!(on(Account::RevenueLateFee), whole[1].net.0);
+        prop_assert_eq!(on(Account::LostBankRecoveries), whole[2].net.0);
+        prop_assert_eq!(on(Account::VatPayable), whole.iter().map(|part| part.vat.0).sum::<i64>());
     }
 
     #[test]

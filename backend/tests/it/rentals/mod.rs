@@ -1,6 +1,7 @@
 //! Rentals through HTTP: riders at one end, a gateway with a memory at the other, on every database at hand.
 
 mod doubt;
+mod dues;
 mod inbox;
 mod returns;
 mod start;

@@ -195,6 +195,8 @@ create table holds (
     user_id uuid not null references users (id),
     rental_id uuid not null unique references rentals (id),
     amount_paisa bigint not null check (amount_paisa >= 0),
+    points integer not null default 0 check (points >= 0),
+    points_paisa bigint not null default 0 check (points_paisa between 0 and amount_paisa),
     state text not null check (state in ('held', 'captured', 'voided')),
     captured_paisa bigint not null default 0 check (captured_paisa >= 0),
     created_at timestamptz not null,

@@ -37,6 +37,7 @@ create table rentals (
     rental_metadata jsonb not null default '{}',
     hold_paisa bigint not null default 0 check (hold_paisa >= 0),
     due_paisa bigint not null default 0 check (due_paisa >= 0),
+    points_paid_paisa bigint not null default 0 check (points_paid_paisa between 0 and amount_paid_paisa),
     rules_version integer not null default 1,
     package_snapshot jsonb not null default '{}',
     eject_cmd_id uuid,

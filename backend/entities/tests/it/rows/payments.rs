@@ -215,6 +215,8 @@ impl Sample for hold::Entity {
             user_id: id(),
             rental_id: id(),
             amount_paisa: Paisa(1_000),
+            points: 40,
+            points_paisa: Paisa(400),
             state: HoldState::Captured,
             captured_paisa: Paisa(900),
             created_at: at(6),

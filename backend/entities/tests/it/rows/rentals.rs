@@ -46,6 +46,7 @@ impl Sample for rental::Entity {
             rental_metadata: json(),
             hold_paisa: Paisa(1_018),
             due_paisa: Paisa(1_019),
+            points_paid_paisa: Paisa(500),
             rules_version: 21,
             package_snapshot: json(),
             eject_cmd_id: Some(id()),

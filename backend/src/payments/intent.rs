@@ -1,0 +1,256 @@
+//! What a rider is going to pay through a provider, whatever for: an order there, and its page.
+//!
+//! Two transactions with the provider's call between them: [`place`] writes down what is wanted and
+//! the job that watches over it; [`open_page`] opens the page. Whatever breaks between, it is called
+//! again and goes on where it broke. What arrives is credited to the wallet, always; what it was
+//! for is told as [`News::IntentPaid`](super::News) and done by the domain that wanted it.
+
+use chrono::{DateTime, Utc};
+use entities::id::{PaymentAttemptId, PaymentIntentId, PaymentMethodId, RentalId, UserId};
+use entities::payment_attempt::{self, PaymentAttemptState};
+use entities::payment_intent::{self, PaymentIntentStatus, PaymentIntentType};
+use entities::payment_method;
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, Set};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::crash;
+use crate::db::Tx;
+use crate::error::Result;
+use crate::money::{Money, Paisa};
+use crate::payments::Refusal;
+use crate::payments::book::CURRENCY;
+use crate::payments::machine::Event;
+use crate::payments::provider::{HostedPage, Opened, Order, ProviderError};
+use crate::payments::providers::Providers;
+use crate::payments::{reconcile, sync};
+
+/// What is to be paid.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// By whom.
+    pub(crate) user: UserId,
+    /// How much.
+    pub(crate) amount: Paisa,
+    /// Through which method.
+    pub(crate) method: PaymentMethodId,
+    /// What for.
+    pub(crate) purpose: Purpose,
+}
+
+/// What the money is for.
+#[derive(Clone, Debug)]
+pub(crate) enum Purpose {
+    /// The wallet itself.
+    TopUp,
+    /// What is open of a rental.
+    Due(RentalId),
+}
+
+/// Where the rider pays.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PaymentPage {
+    /// Ask for it with `payments/status` and `payments/verify-topup`.
+    pub intent_id: String,
+    /// What will be credited.
+    pub amount: Money,
+    /// The provider.
+    pub gateway: String,
+    /// The provider's page.
+    pub gateway_url: String,
+    /// Post these fields to the page; empty when it only has to be opened.
+    pub form_fields: Vec<(String, String)>,
+    /// When the page stops taking money.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The method with this id, if riders can pay by it now.
+pub(crate) async fn method(
+    tx: &Tx,
+    providers: &Providers,
+    id: PaymentMethodId,
+) -> Result<payment_method::Model> {
+    let method = payment_method::Entity::find_by_id(id).one(tx).await?;
+    let method = method.filter(|method| method.is_active && providers.has(&method.gateway));
+    Ok(method.ok_or(Refusal::MethodNotFound)?)
+}
+
+/// The first transaction: intent, attempt, and the job that never forgets it.
+pub(crate) async fn place(tx: &Tx, providers: &Providers, wanted: &Wanted) -> Result<PaymentAttemptId> {
+    let method = method(tx, providers, wanted.method).await?;
+    let provider = providers.named(&method.gateway)?;
+    let amount = wanted.amount;
+    if amount < method.min_amount_paisa {
+        let least = format!("The least is NPR {}.", method.min_amount_paisa);
+        return Err(Refusal::AmountTooLow.problem().detail(least).into());
+    }
+    if amount > method.max_amount_paisa {
+        let most = format!("The most is NPR {}.", method.max_amount_paisa);
+        return Err(Refusal::AmountTooHigh.problem().detail(most).into());
+    }
+    let now = tx.now();
+    let intent_id = PaymentIntentId(tx.new_uuid());
+    let (intent_type, related_rental) = match &wanted.purpose {
+        Purpose::TopUp => (PaymentIntentType::WalletTopup, None),
+        Purpose::Due(rental) => (PaymentIntentType::DuePayment, Some(*rental)),
+    };
+    payment_intent::ActiveModel {
+        id: Set(intent_id),
+        user_id: Set(wanted.user),
+        intent_id: Set(format!("pi_{}", tx.random().text("abcdefghjkmnpqrstvwxyz23456789", 24))),
+        intent_type: Set(intent_type),
+        amount_paisa: Set(amount),
+        currency: Set(CURRENCY.to_owned()),
+        status: Set(PaymentIntentStatus::Pending),
+        payment_method_id: Set(method.id),
+        gateway_url: Set(None),
+        related_rental: Set(related_rental),
+        intent_metadata: Set(serde_json::json!({})),
+        expires_at: Set(now + provider.capabilities().link_life),
+        created_at: Set(now),
+        completed_at: Set(None),
+    }
+    .insert(tx)
+    .await?;
+    let attempt_id = PaymentAttemptId(tx.new_uuid());
+    payment_attempt::ActiveModel {
+        id: Set(attempt_id),
+        intent_id: Set(intent_id),
+        provider: Set(provider.name().to_owned()),
+        provider_reference: Set(None),
+        state: Set(PaymentAttemptState::Initiating),
+        amount_paisa: Set(amount),
+        detail: Set(serde_json::json!({})),
+        next_check_at: Set(Some(reconcile::first_check_at(now))),
+        created_at: Set(now),
+        settled_at: Set(None),
+    }
+    .insert(tx)
+    .await?;
+    reconcile::watch(tx, attempt_id).await?;
+    Ok(attempt_id)
+}
+
+/// Opens the provider's page unless it is open; called again, it answers the same.
+pub(crate) async fn open_page(app: &App, attempt_id: PaymentAttemptId) -> Result<PaymentPage> {
+    let (attempt, intent) = sync::load(app.db.read(), attempt_id).await?;
+    if intent.gateway_url.is_some() {
+        return shown(attempt, intent);
+    }
+    match attempt.state {
+        PaymentAttemptState::Initiating | PaymentAttemptState::Unknown => {}
+        PaymentAttemptState::Failed => return Err(Refusal::ProviderRefused.into()),
+        PaymentAttemptState::Initiated
+        | PaymentAttemptState::Pending
+        | PaymentAttemptState::Succeeded
+        | PaymentAttemptState::Expired
+        | PaymentAttemptState::Cancelled
+        | PaymentAttemptState::Mismatch
+        | PaymentAttemptState::GivenBack => return Err(Refusal::InvalidIntentStatus.into()),
+    }
+    let provider = app.providers.named(&attempt.provider)?;
+    let order = Order {
+        our_reference: attempt.id.to_string(),
+        amount: attempt.amount_paisa,
+        currency: intent.currency.clone(),
+        description: description(intent.intent_type).to_owned(),
+        return_url: format!(
+            "{}{}/payments/{}/return/{}",
+            app.settings.backend.public_url.trim_end_matches('/'),
+            crate::api::PREFIX,
+            attempt.provider,
+            attempt.id
+        ),
+    };
+    let (event, opened, refusal) = match provider.initiate(&order).await {
+        Ok(opened) => (Event::Initiated, Some(opened), None),
+        Err(error @ ProviderError::Refused { .. }) => {
+            tracing::warn!(attempt = %attempt.id, provider = provider.name(), %error, "payment not opened");
+            (Event::InitiateRefused, None, Some(Refusal::ProviderRefused.problem()))
+        }
+        Err(error @ (ProviderError::Unavailable(_) | ProviderError::NotFound)) => {
+            tracing::warn!(attempt = %attempt.id, provider = provider.name(), %error, "payment not opened");
+            let refusal = Refusal::ProviderUnavailable.problem().retry_after_s(5);
+            (Event::InitiateBrokeOff, None, Some(refusal))
+        }
+    };
+    protocol::crash::point(crash::PAYMENT_PAGE_OPENED);
+    let written = app.db.write(move |tx| {
+        let opened = opened.clone();
+        Box::pin(async move {
+            if let Some(opened) = opened {
+                write_page(tx, attempt_id, &opened).await?;
+            }
+            sync::apply(tx, attempt_id, event, None).await
+        })
+    });
+    written.await?;
+    match refusal {
+        Some(refusal) => Err(refusal.into()),
+        None => {
+            let (attempt, intent) = sync::load(app.db.read(), attempt_id).await?;
+            shown(attempt, intent)
+        }
+    }
+}
+
+/// The second transaction's part; the first of two that opened a page wins.
+async fn write_page(tx: &Tx, attempt_id: PaymentAttemptId, opened: &Opened) -> Result<()> {
+    let change = payment_attempt::ActiveModel {
+        provider_reference: Set(Some(opened.provider_reference.clone())),
+        ..Default::default()
+    };
+    let changed = payment_attempt::Entity::update_many()
+        .set(change)
+        .filter(payment_attempt::Column::Id.eq(attempt_id))
+        .filter(payment_attempt::Column::ProviderReference.is_null())
+        .exec(tx)
+        .await?;
+    if changed.rows_affected == 0 {
+        return Ok(());
+    }
+    let (attempt, intent) = sync::load(tx, attempt_id).await?;
+    let fields = match &opened.page {
+        HostedPage::Redirect { .. } => Vec::new(),
+        HostedPage::Form { fields, .. } => fields.clone(),
+    };
+    let mut metadata = intent.intent_metadata;
+    if let Some(metadata) = metadata.as_object_mut() {
+        metadata.insert(FORM_FIELDS.to_owned(), serde_json::to_value(fields)?);
+    }
+    payment_intent::ActiveModel {
+        id: Set(attempt.intent_id),
+        gateway_url: Set(Some(opened.page.url().to_owned())),
+        expires_at: Set(opened.expires_at),
+        intent_metadata: Set(metadata),
+        ..Default::default()
+    }
+    .update(tx)
+    .await?;
+    Ok(())
+}
+
+fn shown(attempt: payment_attempt::Model, intent: payment_intent::Model) -> Result<PaymentPage> {
+    let form_fields = intent.intent_metadata.get(FORM_FIELDS).cloned().unwrap_or_default();
+    Ok(PaymentPage {
+        intent_id: intent.intent_id,
+        amount: intent.amount_paisa.into(),
+        gateway: attempt.provider,
+        gateway_url: intent.gateway_url.unwrap_or_default(),
+        form_fields: serde_json::from_value(form_fields).unwrap_or_default(),
+        expires_at: intent.expires_at,
+    })
+}
+
+/// What the provider shows the payer.
+fn description(intent_type: PaymentIntentType) -> &'static str {
+    match intent_type {
+        PaymentIntentType::WalletTopup => "Chautari wallet top-up",
+        PaymentIntentType::RentalPayment => "Chautari rental",
+        PaymentIntentType::DuePayment => "Chautari open rental amount",
+    }
+}
+
+/// Where `intent_metadata` keeps what its page is posted with.
+const FORM_FIELDS: &str = "form_fields";
