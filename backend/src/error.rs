@@ -157,20 +157,13 @@ impl Problem {
     /// The answer, with the request's id where staff will be asked about it.
     pub fn response(self, request_id: Option<String>) -> Response {
         let status = StatusCode::from_u16(self.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = ProblemBody {
-            kind: format!("/problems/{}", self.kind.code),
-            title: self.kind.title,
-            status: self.kind.status,
-            detail: self.detail.unwrap_or_else(|| self.kind.title.to_owned()),
-            code: self.kind.code,
-            errors: self.errors,
-            request_id,
-        };
+        let retry_after_s = self.retry_after_s;
+        let body = ProblemBody { request_id, ..self.into() };
         let mut response = (status, axum::Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = self.retry_after_s {
+        if let Some(seconds) = retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::TOO_MANY_REQUESTS {
@@ -185,6 +178,20 @@ impl Problem {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+impl From<Problem> for ProblemBody {
+    fn from(problem: Problem) -> Self {
+        Self {
+            kind: format!("/problems/{}", problem.kind.code),
+            title: problem.kind.title,
+            status: problem.kind.status,
+            detail: problem.detail.unwrap_or_else(|| problem.kind.title.to_owned()),
+            code: problem.kind.code,
+            errors: problem.errors,
+            request_id: None,
+        }
     }
 }
 

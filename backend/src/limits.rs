@@ -173,6 +173,18 @@ pub const BANKS_TRIED_MAX: usize = 8;
 pub const EJECT_CLOCK_ERROR_MAX_MS: i32 = 5_000;
 /// What a wallet must hold for a postpaid rental, if staff have not said otherwise.
 pub const POSTPAID_MINIMUM: entities::Paisa = entities::Paisa(5_000);
+/// A rental that is paid at a provider starts if the money is there within this time.
+pub const PAID_START_WITHIN: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
+/// A bank that is overdue for so long counts as lost, if staff have not said otherwise.
+pub const LOST_AFTER_HOURS: u32 = 24;
+/// The longest time that staff may set for that: a year.
+pub const LOST_AFTER_HOURS_MAX: u32 = 24 * 365;
+/// What a lost bank costs, VAT inside, if staff have not said otherwise.
+pub const LOST_FEE: entities::Paisa = entities::Paisa(500_000);
+/// The longest free time that a package or a late fee may grant, minutes.
+pub const FREE_MINUTES_MAX: i32 = 60 * 24;
+/// The highest multiple of a package's rate that lateness may cost, percent.
+pub const LATE_FEE_PERCENT_MAX: i32 = 10_000;
 
 /// The longest e-mail address, bytes (RFC 5321).
 pub const EMAIL_MAX_BYTES: usize = 254;

@@ -22,6 +22,7 @@ async fn on_rentals(app: App, job: Job) -> Result<()> {
         | rentals::News::Cancelled { .. }
         | rentals::News::Overdue { .. }
         | rentals::News::DuePaid { .. }
+        | rentals::News::PaidStartRefused { .. }
         | rentals::News::InDoubt { .. } => return Ok(()),
     };
     let counted = app.db.write(move |tx| {

@@ -29,6 +29,8 @@ struct PackageRow {
     price: String,
     package_type: &'static str,
     payment_model: &'static str,
+    free_minutes: i32,
+    daily_cap: Option<String>,
     is_active: bool,
 }
 
@@ -41,6 +43,11 @@ pub(super) struct PackageForm {
     price: String,
     package_type: PackageType,
     payment_model: PaymentModel,
+    #[serde(default)]
+    free_minutes: i32,
+    /// Rupees, or nothing.
+    #[serde(default)]
+    daily_cap: String,
 }
 
 /// `GET /console/packages`
@@ -58,6 +65,16 @@ pub(super) async fn create(
         let refused = Problem::invalid("/price", "must be rupees with two decimals, such as 80.00");
         return show(&app, signed_in.email, Some(problem_text(refused.into())?)).await;
     };
+    let daily_cap = match form.daily_cap.trim() {
+        "" => None,
+        rupees => match Paisa::parse(rupees) {
+            Ok(cap) => Some(Money::from(cap)),
+            Err(_) => {
+                let refused = Problem::invalid("/daily_cap", "must be rupees with two decimals, such as 200.00");
+                return show(&app, signed_in.email, Some(problem_text(refused.into())?)).await;
+            }
+        },
+    };
     let new = NewPackage {
         name: form.name,
         description: form.description,
@@ -65,6 +82,8 @@ pub(super) async fn create(
         price: Money::from(price),
         package_type: form.package_type,
         payment_model: form.payment_model,
+        free_minutes: form.free_minutes,
+        daily_cap,
     };
     match packages::create_package(signed_in.staff, State(app.clone()), Json(new)).await {
         Ok(_) => Ok(Redirect::to("/console/packages").into_response()),
@@ -83,6 +102,8 @@ async fn show(app: &App, staff_email: String, problem: Option<String>) -> Result
         price: row.price_paisa.to_string(),
         package_type: row.package_type.as_str(),
         payment_model: row.payment_model.as_str(),
+        free_minutes: row.free_minutes,
+        daily_cap: row.daily_cap_paisa.map(|cap| cap.to_string()),
         is_active: row.is_active,
     };
     render(&PackagesPage { staff_email, problem, packages: rows.into_iter().map(row).collect() })

@@ -12,6 +12,7 @@ use crate::page::{Cursor, Page, PageQuery};
 use axum::extract::State;
 use axum::http::StatusCode;
 use entities::id::RentalPackageId;
+use entities::money::Paisa;
 use entities::rental_package::{self, PackageType, PaymentModel};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,10 @@ pub(crate) struct PackageView {
     price: Money,
     package_type: PackageType,
     payment_model: PaymentModel,
+    /// A bank that is back within so many minutes costs nothing.
+    free_minutes: i32,
+    /// The most that a begun day costs, lateness included.
+    daily_cap: Option<Money>,
     /// Whether riders can choose it.
     is_active: bool,
 }
@@ -43,6 +48,8 @@ impl From<rental_package::Model> for PackageView {
             price: package.price_paisa.into(),
             package_type: package.package_type,
             payment_model: package.payment_model,
+            free_minutes: package.free_minutes,
+            daily_cap: package.daily_cap_paisa.map(Money::from),
             is_active: package.is_active,
         }
     }
@@ -74,6 +81,13 @@ pub struct NewPackage {
     pub package_type: PackageType,
     /// When it is paid.
     pub payment_model: PaymentModel,
+    /// A bank that is back within so many minutes costs nothing.
+    #[serde(default)]
+    #[schema(example = 5)]
+    pub free_minutes: i32,
+    /// The most that a begun day costs, lateness included; no less than a price that is paid in advance.
+    #[serde(default)]
+    pub daily_cap: Option<Money>,
 }
 
 /// The packages on sale.
@@ -153,6 +167,19 @@ fn check(new: &NewPackage) -> Result<(), Problem> {
             format!("must be at most {}", limits::PACKAGE_PRICE_MAX),
         ));
     }
+    check_rules(new)
+}
+
+fn check_rules(new: &NewPackage) -> Result<(), Problem> {
+    if !(0..=limits::FREE_MINUTES_MAX).contains(&new.free_minutes) {
+        let detail = format!("must be 0 to {}", limits::FREE_MINUTES_MAX);
+        return Err(Problem::invalid("/free_minutes", detail));
+    }
+    let Some(cap) = new.daily_cap else { return Ok(()) };
+    let cap = cap.positive("/daily_cap/amount")?;
+    if new.payment_model == PaymentModel::Prepaid && cap < new.price.into() {
+        return Err(Problem::invalid("/daily_cap/amount", "must not be below the price"));
+    }
     Ok(())
 }
 
@@ -166,6 +193,8 @@ async fn add(tx: &Tx, new: &NewPackage) -> Result<rental_package::Model> {
         price_paisa: Set(new.price.into()),
         package_type: Set(new.package_type),
         payment_model: Set(new.payment_model),
+        free_minutes: Set(new.free_minutes),
+        daily_cap_paisa: Set(new.daily_cap.map(Paisa::from)),
         is_active: Set(true),
         package_metadata: Set(serde_json::json!({})),
         created_at: Set(tx.now()),

@@ -78,6 +78,9 @@ async fn on_rentals(app: App, job: Job) -> Result<()> {
             let data = json!({ "rental": rental, "rental_code": code, "amount": amount });
             (user, template::RENTAL_DUE_PAID, data)
         }
+        rentals::News::PaidStartRefused { user, reason, .. } => {
+            (user, template::PAID_START_REFUSED, json!({ "reason": reason }))
+        }
         rentals::News::InDoubt { rental, user, code } => {
             (user, template::RENTAL_IN_DOUBT, json!({ "rental": rental, "rental_code": code }))
         }

@@ -16,6 +16,8 @@ pub const RENTAL_CANCELLED: &str = "rental-cancelled";
 pub const RENTAL_OVERDUE: &str = "rental-overdue";
 /// What was open of a rental is paid: `rental_code, amount`.
 pub const RENTAL_DUE_PAID: &str = "rental-due-paid";
+/// A rental that was paid at a provider did not start: `reason`.
+pub const PAID_START_REFUSED: &str = "paid-start-refused";
 /// Nobody knows whether a rental began: `rental_code`.
 pub const RENTAL_IN_DOUBT: &str = "rental-in-doubt";
 /// A top-up arrived: `amount, payment_method`.

@@ -10,14 +10,14 @@ use entities::id::{PaymentAttemptId, PaymentIntentId, PaymentMethodId, RentalId,
 use entities::payment_attempt::{self, PaymentAttemptState};
 use entities::payment_intent::{self, PaymentIntentStatus, PaymentIntentType};
 use entities::payment_method;
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::crash;
 use crate::db::Tx;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::money::{Money, Paisa};
 use crate::payments::Refusal;
 use crate::payments::book::CURRENCY;
@@ -46,6 +46,8 @@ pub(crate) enum Purpose {
     TopUp,
     /// What is open of a rental.
     Due(RentalId),
+    /// A rental that starts when the money is there; what to start, in words of rentals.
+    Start(serde_json::Value),
 }
 
 /// Where the rider pays.
@@ -76,6 +78,30 @@ pub(crate) async fn method(
     Ok(method.ok_or(Refusal::MethodNotFound)?)
 }
 
+/// What a rider pays for with this intent, and what it is to start.
+pub(crate) async fn start_of(
+    db: &impl ConnectionTrait,
+    id: PaymentIntentId,
+) -> Result<(payment_intent::Model, serde_json::Value)> {
+    let intent = payment_intent::Entity::find_by_id(id).one(db).await?;
+    let intent = intent.ok_or_else(|| Error::internal(format!("there is no payment intent {id}")))?;
+    let start = intent.intent_metadata.get(START).cloned();
+    let start = start.ok_or_else(|| Error::internal(format!("payment intent {id} starts nothing")))?;
+    Ok((intent, start))
+}
+
+/// Names the rental that came of a paid start. Answers `false` if one is named already.
+pub(crate) async fn name_rental(tx: &Tx, id: PaymentIntentId, rental: RentalId) -> Result<bool> {
+    let change = payment_intent::ActiveModel { related_rental: Set(Some(rental)), ..Default::default() };
+    let named = payment_intent::Entity::update_many()
+        .set(change)
+        .filter(payment_intent::Column::Id.eq(id))
+        .filter(payment_intent::Column::RelatedRental.is_null())
+        .exec(tx)
+        .await?;
+    Ok(named.rows_affected == 1)
+}
+
 /// The first transaction: intent, attempt, and the job that never forgets it.
 pub(crate) async fn place(tx: &Tx, providers: &Providers, wanted: &Wanted) -> Result<PaymentAttemptId> {
     let method = method(tx, providers, wanted.method).await?;
@@ -91,9 +117,13 @@ pub(crate) async fn place(tx: &Tx, providers: &Providers, wanted: &Wanted) -> Re
     }
     let now = tx.now();
     let intent_id = PaymentIntentId(tx.new_uuid());
-    let (intent_type, related_rental) = match &wanted.purpose {
-        Purpose::TopUp => (PaymentIntentType::WalletTopup, None),
-        Purpose::Due(rental) => (PaymentIntentType::DuePayment, Some(*rental)),
+    let nothing = serde_json::json!({});
+    let (intent_type, related_rental, metadata) = match &wanted.purpose {
+        Purpose::TopUp => (PaymentIntentType::WalletTopup, None, nothing),
+        Purpose::Due(rental) => (PaymentIntentType::DuePayment, Some(*rental), nothing),
+        Purpose::Start(start) => {
+            (PaymentIntentType::RentalPayment, None, serde_json::json!({ START: start }))
+        }
     };
     payment_intent::ActiveModel {
         id: Set(intent_id),
@@ -106,7 +136,7 @@ pub(crate) async fn place(tx: &Tx, providers: &Providers, wanted: &Wanted) -> Re
         payment_method_id: Set(method.id),
         gateway_url: Set(None),
         related_rental: Set(related_rental),
-        intent_metadata: Set(serde_json::json!({})),
+        intent_metadata: Set(metadata),
         expires_at: Set(now + provider.capabilities().link_life),
         created_at: Set(now),
         completed_at: Set(None),
@@ -254,3 +284,5 @@ fn description(intent_type: PaymentIntentType) -> &'static str {
 
 /// Where `intent_metadata` keeps what its page is posted with.
 const FORM_FIELDS: &str = "form_fields";
+/// Where `intent_metadata` keeps what [`Purpose::Start`] was given.
+const START: &str = "start";

@@ -23,6 +23,8 @@ pub struct PaymentStatus {
     pub intent_id: String,
     /// What it is for.
     pub intent_type: PaymentIntentType,
+    /// The rental that it pays, or that it started.
+    pub rental_id: Option<RentalId>,
     /// How much.
     pub amount: Money,
     /// `completed` means credited.
@@ -76,6 +78,7 @@ impl From<payment_intent::Model> for PaymentStatus {
         Self {
             intent_id: intent.intent_id,
             intent_type: intent.intent_type,
+            rental_id: intent.related_rental,
             amount: intent.amount_paisa.into(),
             status: intent.status,
             gateway_url: intent.gateway_url.filter(|_| open),

@@ -12,7 +12,9 @@ mod bills;
 mod case;
 mod incidents;
 mod places;
+mod settings;
 
+pub mod direct;
 pub mod start;
 
 pub mod delivery;
@@ -28,6 +30,8 @@ pub mod on_payments;
 pub mod overdue;
 pub mod reward;
 
+pub mod options;
+
 pub mod active;
 pub mod detail;
 pub mod history;
@@ -40,7 +44,7 @@ use crate::app::App;
 use crate::{news, refusals};
 use axum::Router;
 use chrono::{DateTime, Utc};
-use entities::id::{RentalId, StationId, UserId};
+use entities::id::{PaymentIntentId, RentalId, StationId, UserId};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -118,6 +122,17 @@ pub enum News {
         /// How much it was.
         amount_paisa: i64,
     },
+    /// A start that was paid at a provider did not happen; the money is in the wallet.
+    PaidStartRefused {
+        /// Whose.
+        user: UserId,
+        /// Which payment.
+        intent: PaymentIntentId,
+        /// Why, for programs.
+        code: String,
+        /// Why, for people.
+        reason: String,
+    },
     /// Nobody knows whether the bank is out; the rider may rent another one meanwhile.
     InDoubt {
         /// Which rental.
@@ -186,6 +201,9 @@ refusals! {
         StationOffline = 503 "station_offline" "The station cannot be reached right now.",
         NoPowerBanks = 409 "no_powerbanks_available" "No charged power bank is free at this station.",
         RequestedPowerBankUnavailable = 409 "requested_powerbank_unavailable" "That power bank is not free at this station.",
+        PaymentModeNotSupported = 422 "payment_mode_not_supported" "A postpaid rental is paid from the wallet or directly.",
+        PaymentRequired = 402 "payment_required" "It must be paid first.",
+        PaidTooLate = 409 "paid_too_late" "The payment came too late to start a rental with it.",
         InsufficientPostpaidBalance = 402 "insufficient_postpaid_balance" "The wallet holds less than a postpaid rental needs.",
         NoDueAmount = 409 "no_due_amount" "Nothing is open for this rental.",
         PaymentAmountMismatch = 422 "payment_amount_mismatch" "Another amount is open; it is paid whole or not at all.",
@@ -197,6 +215,8 @@ refusals! {
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(start::start))
+        .routes(routes!(start::start_as_payment))
+        .routes(routes!(options::calculate))
         .routes(routes!(dues::pay_due))
         .routes(routes!(dues::pay_due_as_payment))
         .routes(routes!(active::show))

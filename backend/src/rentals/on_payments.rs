@@ -1,6 +1,6 @@
 //! Money that a rider paid through a provider for a rental has arrived in the wallet: it is used.
 
-use super::dues;
+use super::{direct, dues};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::jobs::{Job, Queue};
@@ -19,6 +19,9 @@ async fn run(app: App, job: Job) -> Result<()> {
         payments::News::IntentPaid {
             purpose: PaymentIntentType::DuePayment, rental: Some(rental), ..
         } => pay_due(&app, &job, rental).await,
+        payments::News::IntentPaid { purpose: PaymentIntentType::RentalPayment, intent, .. } => {
+            direct::start_paid(&app, &job, intent).await
+        }
         payments::News::IntentPaid { .. } | payments::News::WalletToppedUp { .. } => Ok(()),
     }
 }

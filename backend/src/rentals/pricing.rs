@@ -5,6 +5,7 @@
 //!
 //! | part | formula |
 //! |---|---|
+//! | free | nothing, if the bank is back within the package's free minutes |
 //! | prepaid | the package's price, however short the rental |
 //! | postpaid | price × minutes until due / minutes of the package, at least one minute |
 //! | late fee | nothing within the grace; after it, for `m` minutes beyond due and grace `g`: |
@@ -12,6 +13,9 @@
 //! | – flat rate | flat per hour × (m − g) / 60 |
 //! | – compound | the sum of both |
 //! | – cap | at most `cap per day` for each begun day of lateness, 1 440 minutes each |
+//! | – lost | never more than a lost bank costs: bringing it back is never dearer than keeping it |
+//! | daily cap | both parts together at most this for each begun day since the start; a price that is held in advance stays |
+//! | lost bank | the whole base and the fee of a lost bank, no late fee ([`lost`]) |
 //!
 //! The minutes before due and those after it are never counted twice.
 
@@ -38,8 +42,25 @@ pub struct PackageSnapshot {
     pub price_paisa: i64,
     /// When it is paid.
     pub payment: Payment,
+    /// A bank that is back within so many minutes costs nothing.
+    pub free_minutes: u32,
+    /// The most that a begun day costs, lateness included.
+    pub daily_cap_paisa: Option<i64>,
     /// What lateness costs.
     pub late_fee: LateFeeRule,
+    /// Which version of staff's late fees that is; none where they had configured nothing.
+    pub late_fee_version: Option<i32>,
+    /// When a bank counts as lost, and what it costs then.
+    pub lost: LostRule,
+}
+
+/// When a bank counts as lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostRule {
+    /// So long after due.
+    pub after_minutes: u32,
+    /// What the rider pays for it then, VAT inside.
+    pub fee_paisa: i64,
 }
 
 /// When a package is paid.
@@ -109,16 +130,18 @@ pub struct Bill {
     pub base: Paisa,
     /// For the time beyond it.
     pub late_fee: Paisa,
+    /// For the bank, if it did not come back.
+    pub lost_bank: Paisa,
     /// Of the total, what is the network's and what the state's.
     pub split: VatSplit,
-    /// What the rider pays: base + late fee.
+    /// What the rider pays: all of it.
     pub total: Paisa,
 }
 
 impl Bill {
     /// The bill as the ledger takes it.
     pub fn for_ledger(&self) -> ledger::Bill {
-        ledger::Bill { rental: self.base, late_fee: self.late_fee, lost_bank: Paisa::ZERO }
+        ledger::Bill { rental: self.base, late_fee: self.late_fee, lost_bank: self.lost_bank }
     }
 
     /// One sentence a line, for people.
@@ -130,6 +153,9 @@ impl Bill {
         let mut lines = vec![(base, self.base)];
         if self.late_fee > Paisa(0) {
             lines.push((format!("Late return: {} min", self.late_minutes), self.late_fee));
+        }
+        if self.lost_bank > Paisa(0) {
+            lines.push(("Power bank that was not returned".to_owned(), self.lost_bank));
         }
         lines
     }
@@ -152,28 +178,74 @@ pub fn quote(package: &PackageSnapshot, started_at: DateTime<Utc>, length: TimeD
 pub fn bill(package: &PackageSnapshot, started_at: DateTime<Utc>, ended_at: DateTime<Utc>) -> Bill {
     let ended_at = ended_at.max(started_at);
     let duration = i128::from(package.duration_minutes.max(1));
-    let due_at = started_at + TimeDelta::minutes(i64::from(package.duration_minutes.max(1)));
+    let due_at = due_at(package, started_at);
+    let used = begun_minutes(ended_at - started_at).max(1);
     let minutes = begun_minutes(ended_at.min(due_at) - started_at).max(1);
     let late_minutes = begun_minutes(ended_at - due_at);
 
-    let price = i128::from(package.price_paisa.max(0));
-    let base = match package.payment {
-        Payment::Prepaid => price,
-        Payment::Postpaid => price * minutes.min(duration) / duration,
+    let (base, late_fee) = if late_minutes == 0 && used <= i128::from(package.free_minutes) {
+        (0, 0)
+    } else {
+        let base = base(package, minutes.min(duration));
+        let late_fee = late_fee(&package.late_fee, i128::from(package.price_paisa.max(0)), duration, late_minutes)
+            .min(i128::from(package.lost.fee_paisa.max(0)));
+        match package.daily_cap_paisa {
+            None => (base, late_fee),
+            Some(cap) => (base, late_fee.min((days_cap(cap, used) - base).max(0))),
+        }
     };
-    let late_fee = late_fee(&package.late_fee, price, duration, late_minutes);
-    let total = paisa(base + late_fee);
-    let late_fee = Paisa(paisa(late_fee).0.min(total.0));
-    // The ledger splits each line by itself, so the shown split is the sum of the two.
-    let split = sum(ledger::vat_inside(Paisa(total.0 - late_fee.0)), ledger::vat_inside(late_fee), total);
+    let on_time = late_minutes <= i128::from(package.late_fee.grace_minutes);
+    made(due_at, minutes, late_minutes, on_time, [base, late_fee, 0])
+}
+
+/// What a rental costs whose bank did not come back: the time agreed, and the bank. No late fee:
+/// if the bank comes back after all, [`bill`] says what its lateness costs instead.
+pub fn lost(package: &PackageSnapshot, started_at: DateTime<Utc>) -> Bill {
+    let duration = i128::from(package.duration_minutes.max(1));
+    let amounts = [base(package, duration), 0, i128::from(package.lost.fee_paisa.max(0))];
+    made(due_at(package, started_at), duration, i128::from(package.lost.after_minutes), false, amounts)
+}
+
+fn due_at(package: &PackageSnapshot, started_at: DateTime<Utc>) -> DateTime<Utc> {
+    started_at + TimeDelta::minutes(i64::from(package.duration_minutes.max(1)))
+}
+
+fn base(package: &PackageSnapshot, minutes: i128) -> i128 {
+    let price = i128::from(package.price_paisa.max(0));
+    match (package.payment, package.daily_cap_paisa) {
+        (Payment::Prepaid, _) => price,
+        (Payment::Postpaid, cap) => {
+            let used = price * minutes / i128::from(package.duration_minutes.max(1));
+            cap.map_or(used, |cap| used.min(days_cap(cap, minutes)))
+        }
+    }
+}
+
+/// What all begun days of so many minutes may cost.
+fn days_cap(cap_paisa: i64, minutes: i128) -> i128 {
+    i128::from(cap_paisa.max(0)) * ((minutes + MINUTES_PER_DAY - 1) / MINUTES_PER_DAY)
+}
+
+fn made(
+    due_at: DateTime<Utc>,
+    minutes: i128,
+    late_minutes: i128,
+    on_time: bool,
+    [base, late_fee, lost_bank]: [i128; 3],
+) -> Bill {
+    let [base, late_fee, lost_bank] = [paisa(base), paisa(late_fee), paisa(lost_bank)];
+    let total = Paisa(base.0 + late_fee.0 + lost_bank.0);
+    // The ledger splits each line by itself, so the shown split is the sum of theirs.
+    let split = sum([base, late_fee, lost_bank]);
     Bill {
         rules_version: RULES_VERSION,
         due_at,
         minutes: i64::try_from(minutes).unwrap_or(i64::MAX),
         late_minutes: i64::try_from(late_minutes).unwrap_or(i64::MAX),
-        on_time: late_minutes <= i128::from(package.late_fee.grace_minutes),
-        base: Paisa(total.0 - late_fee.0),
+        on_time,
+        base,
         late_fee,
+        lost_bank,
         split,
         total,
     }
@@ -206,23 +278,19 @@ fn begun_minutes(time: TimeDelta) -> i128 {
     (time_us + minute_us - 1) / minute_us
 }
 
-/// An absurd amount is the greatest one that a ledger entry can hold with room to add.
+/// An absurd amount is the greatest of which an entry can hold three, with room to add.
 fn paisa(amount: i128) -> Paisa {
-    Paisa(i64::try_from(amount).unwrap_or(i64::MAX).min(i64::MAX / 4))
+    Paisa(i64::try_from(amount).unwrap_or(i64::MAX).min(i64::MAX / 8))
 }
 
-fn sum(
-    base: Result<VatSplit, ledger::LedgerError>,
-    late_fee: Result<VatSplit, ledger::LedgerError>,
-    total: Paisa,
-) -> VatSplit {
-    match (base, late_fee) {
-        (Ok(base), Ok(late_fee)) => {
-            VatSplit { net: Paisa(base.net.0 + late_fee.net.0), vat: Paisa(base.vat.0 + late_fee.vat.0) }
-        }
-        // Amounts above are neither negative nor too large, so the ledger takes them apart.
-        (Err(_), _) | (_, Err(_)) => VatSplit { net: total, vat: Paisa(0) },
+fn sum(lines: [Paisa; 3]) -> VatSplit {
+    let mut split = VatSplit { net: Paisa(0), vat: Paisa(0) };
+    for line in lines {
+        // Amounts here are neither negative nor too large, so the ledger takes them apart.
+        let part = ledger::vat_inside(line).unwrap_or(VatSplit { net: line, vat: Paisa(0) });
+        split = VatSplit { net: Paisa(split.net.0 + part.net.0), vat: Paisa(split.vat.0 + part.vat.0) };
     }
+    split
 }
 
 /// A row that cannot be priced.
@@ -234,6 +302,9 @@ pub enum NotPriceable {
     /// Below zero.
     #[error("a price is below zero")]
     Price,
+    /// The free time or the cap of a day is below zero.
+    #[error("the free time or the cap is below zero")]
+    Cap,
     /// The late-fee row lacks what its type needs.
     #[error("the late fee lacks a rate")]
     LateFee,
@@ -244,6 +315,7 @@ impl PackageSnapshot {
     pub fn take(
         package: &rental_package::Model,
         late_fee: Option<&late_fee_config::Model>,
+        lost: LostRule,
     ) -> Result<Self, NotPriceable> {
         let duration_minutes = u32::try_from(package.duration_minutes).map_err(|_| NotPriceable::Duration)?;
         if duration_minutes == 0 {
@@ -260,7 +332,14 @@ impl PackageSnapshot {
                 PaymentModel::Prepaid => Payment::Prepaid,
                 PaymentModel::Postpaid => Payment::Postpaid,
             },
+            free_minutes: u32::try_from(package.free_minutes).map_err(|_| NotPriceable::Cap)?,
+            daily_cap_paisa: match package.daily_cap_paisa {
+                Some(cap) if cap.is_negative() => return Err(NotPriceable::Cap),
+                cap => cap.map(|cap| cap.0),
+            },
             late_fee: late_fee.map_or(Ok(LateFeeRule::DEFAULT), LateFeeRule::try_from)?,
+            late_fee_version: late_fee.map(|late_fee| late_fee.version),
+            lost,
         })
     }
 }
@@ -305,7 +384,17 @@ mod tests {
         duration_minutes: u32,
         late_fee: LateFeeRule,
     ) -> PackageSnapshot {
-        PackageSnapshot { name: "1 hour".into(), duration_minutes, price_paisa, payment, late_fee }
+        PackageSnapshot {
+            name: "1 hour".into(),
+            duration_minutes,
+            price_paisa,
+            payment,
+            free_minutes: 0,
+            daily_cap_paisa: None,
+            late_fee,
+            late_fee_version: Some(1),
+            lost: LostRule { after_minutes: 1_440, fee_paisa: 500_000 },
+        }
     }
 
     /// "Hourly 2x after 2 m": twice the rate, two minutes of grace, NPR 100 a day.
@@ -366,6 +455,55 @@ mod tests {
     }
 
     #[test]
+    fn free_minutes_and_the_daily_cap_follow_the_table() {
+        use Payment::{Postpaid, Prepaid};
+        const DAY_S: i64 = 86_400;
+        #[rustfmt::skip]
+        let table = [
+            // payment, minutes, price, free,  cap,          seconds,  base, late fee
+            (Prepaid,     60,  5_000,   5, None,               300,      0,      0),
+            (Prepaid,     60,  5_000,   5, None,               301,  5_000,      0),
+            (Postpaid,    60,  5_000,   5, None,               300,      0,      0),
+            (Postpaid,    60,  5_000,   5, None,               301,    500,      0),
+            // Free for longer than it was bought: lateness is never free.
+            (Prepaid,     60,  5_000,  90, None,             3_600,      0,      0),
+            (Prepaid,     60,  5_000,  90, None,       3_600 + 121,  5_000,    166),
+            // A day costs no more than its cap, and the second day as much again.
+            (Postpaid, 4_320, 90_000,   0, Some(20_000),    36_000, 12_500,      0),
+            (Postpaid, 4_320, 90_000,   0, Some(20_000),     DAY_S, 20_000,      0),
+            (Postpaid, 4_320, 90_000,   0, Some(20_000), DAY_S + 60, 30_020,     0),
+            // Lateness is within the cap, too; a price that was paid in advance stays.
+            (Postpaid,    60,  5_000,   0, Some(7_000),     36_000,  5_000,  2_000),
+            (Prepaid,     60,  5_000,   0, Some(7_000),     36_000,  5_000,  2_000),
+            (Prepaid,     60,  5_000,   0, Some(4_000),     36_000,  5_000,      0),
+            (Prepaid,     60,  5_000,   0, Some(4_000), DAY_S + 60,  5_000,  3_000),
+        ];
+        for (payment, duration, price, free_minutes, daily_cap_paisa, seconds, base, late_fee) in table {
+            let package = PackageSnapshot {
+                free_minutes,
+                daily_cap_paisa,
+                ..package(payment, price, duration, HOURLY_TWICE)
+            };
+            let bill = bill(&package, START, START + TimeDelta::seconds(seconds));
+            let case = format!("{payment:?} {duration} min, free {free_minutes}, cap {daily_cap_paisa:?}, {seconds} s");
+            assert_eq!((bill.base.0, bill.late_fee.0), (base, late_fee), "{case}");
+        }
+    }
+
+    #[test]
+    fn a_lost_bank_costs_the_time_and_the_bank() {
+        for (payment, base) in [(Payment::Prepaid, 5_000), (Payment::Postpaid, 5_000)] {
+            let package = package(payment, 5_000, 60, LateFeeRule::DEFAULT);
+            let bill = lost(&package, START);
+            assert_eq!((bill.base.0, bill.late_fee.0, bill.lost_bank.0), (base, 0, 500_000));
+            assert_eq!(bill.total.0, 505_000);
+            assert_eq!(bill.split.net.0 + bill.split.vat.0, 505_000);
+            let lines = bill.lines(&package);
+            assert_eq!(lines[1], ("Power bank that was not returned".to_owned(), Paisa(500_000)));
+        }
+    }
+
+    #[test]
     fn a_return_before_the_start_costs_what_one_at_the_start_costs() {
         let package = package(Payment::Postpaid, 5_000, 60, HOURLY_TWICE);
         let early = bill(&package, START, START - TimeDelta::hours(5));
@@ -398,9 +536,18 @@ mod tests {
             rate in any_rate(),
             grace_minutes in 0..200_u32,
             cap_per_day_paisa in proptest::option::of(0..10_000_000_i64),
+            free_minutes in 0..500_u32,
+            daily_cap_paisa in proptest::option::of(0..10_000_000_i64),
+            lost_fee_paisa in prop_oneof![0..1_000_000_i64, Just(i64::MAX / 8)],
         ) -> PackageSnapshot {
             let payment = if prepaid { Payment::Prepaid } else { Payment::Postpaid };
-            package(payment, price_paisa, duration_minutes, LateFeeRule { rate, grace_minutes, cap_per_day_paisa })
+            let late_fee = LateFeeRule { rate, grace_minutes, cap_per_day_paisa };
+            PackageSnapshot {
+                free_minutes,
+                daily_cap_paisa,
+                lost: LostRule { after_minutes: 1_440, fee_paisa: lost_fee_paisa },
+                ..package(payment, price_paisa, duration_minutes, late_fee)
+            }
         }
     }
 
@@ -430,6 +577,34 @@ mod tests {
             if let Some(cap) = package.late_fee.cap_per_day_paisa {
                 prop_assert!(bill.late_fee.0 <= cap * ((late_seconds + 86_399) / 86_400));
             }
+        }
+
+        #[test]
+        fn no_begun_day_costs_more_than_the_daily_cap(package in any_package(), seconds in 0..20_000_000_i64) {
+            let bill = bill(&package, START, START + TimeDelta::seconds(seconds));
+            if let Some(cap) = package.daily_cap_paisa {
+                let days = ((seconds + 86_399) / 86_400).max(1);
+                let in_advance = if package.payment == Payment::Prepaid { package.price_paisa } else { 0 };
+                prop_assert!(bill.total.0 <= (cap * days).max(in_advance));
+            }
+        }
+
+        #[test]
+        fn a_return_within_the_free_minutes_costs_nothing(package in any_package(), seconds in 0..30_000_i64) {
+            let bill = bill(&package, START, START + TimeDelta::seconds(seconds));
+            let minutes = (seconds + 59) / 60;
+            let is_free = minutes.max(1) <= i64::from(package.free_minutes) && minutes <= i64::from(package.duration_minutes);
+            if is_free {
+                prop_assert_eq!(bill.total, Paisa(0));
+            }
+        }
+
+        #[test]
+        fn a_bank_that_came_back_never_costs_more_than_a_lost_one(package in any_package(), seconds in 0..20_000_000_i64) {
+            let returned = bill(&package, START, START + TimeDelta::seconds(seconds));
+            let lost = lost(&package, START);
+            prop_assert!(returned.base <= lost.base && returned.late_fee <= lost.lost_bank);
+            prop_assert_eq!(lost.split.net.0 + lost.split.vat.0, lost.total.0);
         }
 
         #[test]

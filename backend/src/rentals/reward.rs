@@ -18,6 +18,7 @@ async fn run(app: App, job: Job) -> Result<()> {
         | News::Cancelled { .. }
         | News::Overdue { .. }
         | News::DuePaid { .. }
+        | News::PaidStartRefused { .. }
         | News::InDoubt { .. } => return Ok(()),
     };
     let given = app.db.write(move |tx| {

@@ -6,32 +6,33 @@
 
 use super::detail::{self, Rental};
 use super::pricing::{self, PackageSnapshot, Payment, RULES_VERSION};
+use super::direct::{self, PaymentRequired};
+use super::settings::{self, Settings};
 use super::{Refusal, delivery};
 use crate::app::App;
 use crate::auth::Rider;
 use crate::db::Tx;
 use crate::error::{Error, ProblemBody, Result};
 use crate::extract::{IdempotencyKey, Json};
-use crate::idempotency::{self, Answered};
+use crate::idempotency;
 use crate::payments::book::{self, PostError};
 use crate::payments::holds;
+use crate::payments::split::{self, PaymentMode, Split};
 use crate::stations::{self, inventory};
-use crate::{crash, limits};
+use crate::{crash, limits, payments, points};
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 use entities::command::{self, CommandKind, CommandState};
-use entities::id::{CommandId, RentalId, RentalPackageId, UserId};
+use entities::id::{CommandId, PaymentMethodId, RentalId, RentalPackageId, UserId};
 use entities::money::Paisa;
 use entities::rental::{self, RentalPaymentStatus, RentalStatus};
 use entities::user_kyc::{self, KycStatus};
-use entities::{
-    app_config, late_fee_config, power_bank, rental_package, station, station_slot, user, user_profile,
-};
+use entities::{power_bank, rental_package, station, station_slot, user, user_profile};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, Set};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use utoipa::ToSchema;
 
 /// What the rider wants.
@@ -45,85 +46,139 @@ pub struct StartRental {
     /// A certain bank; the fullest one if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power_bank_sn: Option<String>,
+    /// From what it is paid; `direct` through `payment_method_id`, before the rental starts.
+    #[serde(default)]
+    pub payment_mode: PaymentMode,
+    /// How many points; for `wallet_points`, otherwise as many as there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub points_to_use: Option<i32>,
+    /// One of `payments/methods`, for `direct`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_method_id: Option<PaymentMethodId>,
 }
 
-/// Starts a rental: the station is asked to give out a bank.
+/// Starts a rental: the station is asked to give out a bank. With `payment_mode` `direct` the answer is 402 with
+/// the page where it is paid; the rental starts when the money is there.
 #[utoipa::path(post, path = "/rentals/start", tag = "rentals", security(("rider" = [])), request_body = StartRental,
     params(("Idempotency-Key" = String, Header, description = "Makes a repeated request the same request")),
-    responses((status = 202, body = Rental), (status = "4XX", body = ProblemBody)))]
+    responses((status = 202, body = Rental), (status = 402, body = PaymentRequired), (status = "4XX", body = ProblemBody)))]
 pub(crate) async fn start(
     State(app): State<App>,
     rider: Rider,
     key: IdempotencyKey,
     Json(wanted): Json<StartRental>,
-) -> Result<Answered> {
+) -> Result<Response> {
+    if wanted.payment_mode == PaymentMode::Direct {
+        return direct::ask_for_payment(&app, rider.user_id, key, wanted).await;
+    }
     let request = wanted.clone();
     let work_app = app.clone();
-    let answered = idempotency::once(&app, rider.user_id, "rentals/start", key, &request, move |tx| {
+    let answered = idempotency::once(&app, rider.user_id, ROUTE, key, &request, move |tx| {
         let (app, wanted) = (work_app.clone(), wanted.clone());
         Box::pin(async move { Ok((StatusCode::ACCEPTED, begin(tx, &app, rider.user_id, &wanted).await?)) })
     })
     .await?;
     protocol::crash::point(crash::AFTER_START_COMMIT);
-    Ok(answered)
+    Ok(answered.into_response())
 }
 
-async fn begin(tx: &Tx, app: &App, user: UserId, wanted: &StartRental) -> Result<Rental> {
-    let package = rental_package::Entity::find_by_id(wanted.package_id).one(tx).await?;
-    let package = package.filter(|package| package.is_active).ok_or(Refusal::PackageNotFound)?;
-    let station =
-        station::Entity::find().filter(station::Column::SerialNumber.eq(&wanted.station_sn)).one(tx).await?;
-    let station = station.ok_or(stations::Refusal::StationNotFound)?;
-    let rules = rules(tx).await?;
+/// `rentals/start` by its other name.
+#[utoipa::path(post, path = "/payments/rentals/start", tag = "payments", security(("rider" = [])), request_body = StartRental,
+    params(("Idempotency-Key" = String, Header, description = "Makes a repeated request the same request")),
+    responses((status = 202, body = Rental), (status = 402, body = PaymentRequired), (status = "4XX", body = ProblemBody)))]
+pub(crate) async fn start_as_payment(
+    app: State<App>,
+    rider: Rider,
+    key: IdempotencyKey,
+    wanted: Json<StartRental>,
+) -> Result<Response> {
+    start(app, rider, key, wanted).await
+}
 
-    meets_prerequisites(tx, user, &rules).await?;
+/// Both paths are one operation: a key used on one is used.
+pub(super) const ROUTE: &str = "rentals/start";
+
+/// Starts the rental in the caller's transaction; a refusal leaves nothing behind once that is rolled back.
+pub(super) async fn begin(tx: &Tx, app: &App, user: UserId, wanted: &StartRental) -> Result<Rental> {
+    let asked = look_up(tx, wanted).await?;
+    meets_prerequisites(tx, user, &asked.settings).await?;
     take_seat(tx, user).await?;
     owes_nothing(tx, user).await?;
-    is_reachable(app, &station)?;
+    is_reachable(app, &asked.station)?;
 
-    let late_fee =
-        late_fee_config::Entity::find().filter(late_fee_config::Column::IsActive.eq(true)).one(tx).await?;
-    let snapshot = PackageSnapshot::take(&package, late_fee.as_ref())
-        .map_err(|error| Error::internal(format!("rental_packages {}: {error}", package.id)))?;
-    let postpaid_minimum = rules.postpaid_minimum()?;
-    let hold = pricing::hold(&snapshot, postpaid_minimum);
-    let draft = Draft { user, station: &station, package: &package, snapshot: &snapshot, hold };
+    let (snapshot, hold) = agree(tx, &asked).await?;
+    let payment = how_paid(tx, user, &snapshot, hold, wanted).await?;
+    let draft = Draft { user, station: &asked.station, package: &asked.package, snapshot: &snapshot, hold };
     let (rental, bank, slot) = take_bank(tx, &draft, wanted.power_bank_sn.as_deref()).await?;
-    set_aside(tx, user, rental.id, &snapshot, hold).await?;
+    set_aside(tx, user, rental.id, &snapshot, payment).await?;
     let life = TimeDelta::milliseconds(i64::from(app.settings.backend.eject_life_ms));
     order_eject(tx, &rental, &bank, &slot, life).await?;
     let mut shown = detail::view(tx, vec![rental], tx.now()).await?;
     shown.pop().ok_or_else(|| Error::internal("a rental that was just written is not there"))
 }
 
-/// The settings of staff that a start depends on.
-struct Rules(HashMap<String, String>);
-
-async fn rules(tx: &Tx) -> Result<Rules> {
-    let keys = ["NEED_RENTALS_PROFILE_COMPLETE", "NEED_RENTALS_KYC_VERIFIED", "POSTPAID_MINIMUM_BALANCE"];
-    let rows = app_config::Entity::find()
-        .filter(app_config::Column::ConfigKey.is_in(keys))
-        .filter(app_config::Column::IsActive.eq(true))
-        .all(tx)
-        .await?;
-    Ok(Rules(rows.into_iter().map(|row| (row.config_key, row.config_value)).collect()))
+/// Whether it could start now, and what would be set aside; changes nothing.
+pub(super) async fn would_hold(tx: &Tx, app: &App, user: UserId, wanted: &StartRental) -> Result<Paisa> {
+    let asked = look_up(tx, wanted).await?;
+    meets_prerequisites(tx, user, &asked.settings).await?;
+    let rider = user::Entity::find_by_id(user).one(tx).await?;
+    if rider.is_some_and(|rider| rider.open_rentals >= limits::OPEN_RENTALS_MAX) {
+        return Err(no_seat(tx, user).await?.into());
+    }
+    owes_nothing(tx, user).await?;
+    is_reachable(app, &asked.station)?;
+    let banks = stations::rentable_banks(tx, asked.station.id).await?;
+    if !banks.iter().any(|bank| is_wanted(bank, wanted.power_bank_sn.as_deref())) {
+        return Err(no_bank(wanted.power_bank_sn.as_deref()).into());
+    }
+    Ok(agree(tx, &asked).await?.1)
 }
 
-impl Rules {
-    fn is_on(&self, key: &str) -> bool {
-        self.0.get(key).is_some_and(|value| value == "true")
-    }
-
-    fn postpaid_minimum(&self) -> Result<Paisa> {
-        let Some(rupees) = self.0.get("POSTPAID_MINIMUM_BALANCE") else {
-            return Ok(limits::POSTPAID_MINIMUM);
-        };
-        Paisa::parse(rupees).map_err(|error| Error::internal(format!("POSTPAID_MINIMUM_BALANCE: {error}")))
-    }
+/// What the request names.
+struct Asked {
+    package: rental_package::Model,
+    station: station::Model,
+    settings: Settings,
 }
 
-async fn meets_prerequisites(tx: &Tx, user: UserId, rules: &Rules) -> Result<()> {
-    if rules.is_on("NEED_RENTALS_PROFILE_COMPLETE") {
+async fn look_up(tx: &Tx, wanted: &StartRental) -> Result<Asked> {
+    let package = rental_package::Entity::find_by_id(wanted.package_id).one(tx).await?;
+    let package = package.filter(|package| package.is_active).ok_or(Refusal::PackageNotFound)?;
+    let station =
+        station::Entity::find().filter(station::Column::SerialNumber.eq(&wanted.station_sn)).one(tx).await?;
+    let station = station.ok_or(stations::Refusal::StationNotFound)?;
+    Ok(Asked { package, station, settings: settings::read(tx).await? })
+}
+
+/// What the rider agrees to, and what is set aside for it.
+async fn agree(tx: &Tx, asked: &Asked) -> Result<(PackageSnapshot, Paisa)> {
+    let snapshot = settings::agreement(tx, &asked.package, &asked.settings).await?;
+    let hold = pricing::hold(&snapshot, asked.settings.postpaid_minimum()?);
+    Ok((snapshot, hold))
+}
+
+/// From what the hold is taken. A postpaid rental's is a minimum balance: money alone.
+async fn how_paid(
+    tx: &Tx,
+    user: UserId,
+    snapshot: &PackageSnapshot,
+    hold: Paisa,
+    wanted: &StartRental,
+) -> Result<Split> {
+    let with_points = matches!(wanted.payment_mode, PaymentMode::Points | PaymentMode::WalletPoints);
+    if with_points && snapshot.payment == Payment::Postpaid {
+        return Err(Refusal::PaymentModeNotSupported.into());
+    }
+    let at_hand = points::balance(tx, user).await?.current;
+    let planned = split::plan(hold, wanted.payment_mode, wanted.points_to_use, at_hand);
+    planned.map_err(|mismatch| {
+        let detail = format!("NPR {hold} needs {} points at most.", mismatch.points_needed);
+        payments::Refusal::SplitMismatch.problem().detail(detail).into()
+    })
+}
+
+async fn meets_prerequisites(tx: &Tx, user: UserId, settings: &Settings) -> Result<()> {
+    if settings.is_on("NEED_RENTALS_PROFILE_COMPLETE") {
         let person = user::Entity::find_by_id(user).one(tx).await?;
         let profile =
             user_profile::Entity::find().filter(user_profile::Column::UserId.eq(user)).one(tx).await?;
@@ -134,7 +189,7 @@ async fn meets_prerequisites(tx: &Tx, user: UserId, rules: &Rules) -> Result<()>
             return Err(Refusal::PrerequisitesNotMet.into());
         }
     }
-    if rules.is_on("NEED_RENTALS_KYC_VERIFIED") {
+    if settings.is_on("NEED_RENTALS_KYC_VERIFIED") {
         let kyc = user_kyc::Entity::find().filter(user_kyc::Column::UserId.eq(user)).one(tx).await?;
         if kyc.is_none_or(|kyc| kyc.status != KycStatus::Approved) {
             return Err(Refusal::PrerequisitesNotMet.into());
@@ -154,12 +209,16 @@ async fn take_seat(tx: &Tx, user: UserId) -> Result<()> {
     if taken.rows_affected == 1 {
         return Ok(());
     }
+    Err(no_seat(tx, user).await?.into())
+}
+
+async fn no_seat(tx: &Tx, user: UserId) -> Result<Refusal> {
     let overdue = rental::Entity::find()
         .filter(rental::Column::UserId.eq(user))
         .filter(rental::Column::Status.eq(RentalStatus::Overdue))
         .count(tx)
         .await?;
-    Err(if overdue > 0 { Refusal::OverdueRentalExists } else { Refusal::ActiveRentalExists }.into())
+    Ok(if overdue > 0 { Refusal::OverdueRentalExists } else { Refusal::ActiveRentalExists })
 }
 
 async fn owes_nothing(tx: &Tx, user: UserId) -> Result<()> {
@@ -202,9 +261,7 @@ async fn take_bank(
     wanted: Option<&str>,
 ) -> Result<(rental::Model, power_bank::Model, station_slot::Model)> {
     let candidates = stations::rentable_banks(tx, draft.station.id).await?;
-    let candidates = candidates
-        .into_iter()
-        .filter(|bank| wanted.is_none_or(|serial| bank.serial_number.eq_ignore_ascii_case(serial)));
+    let candidates = candidates.into_iter().filter(|bank| is_wanted(bank, wanted));
     for bank in candidates.take(limits::BANKS_TRIED_MAX) {
         let Some(slot_id) = bank.current_slot else { continue };
         let Some(slot) = station_slot::Entity::find_by_id(slot_id).one(tx).await? else { continue };
@@ -215,7 +272,15 @@ async fn take_bank(
         // It left its slot between the two statements, or staff took it out of use.
         rental::Entity::delete_by_id(rental.id).exec(tx).await?;
     }
-    Err(if wanted.is_some() { Refusal::RequestedPowerBankUnavailable } else { Refusal::NoPowerBanks }.into())
+    Err(no_bank(wanted).into())
+}
+
+fn is_wanted(bank: &power_bank::Model, wanted: Option<&str>) -> bool {
+    wanted.is_none_or(|serial| bank.serial_number.eq_ignore_ascii_case(serial))
+}
+
+fn no_bank(wanted: Option<&str>) -> Refusal {
+    if wanted.is_some() { Refusal::RequestedPowerBankUnavailable } else { Refusal::NoPowerBanks }
 }
 
 /// Answers nothing if another rental has the bank.
@@ -272,26 +337,25 @@ async fn set_aside(
     user: UserId,
     rental: RentalId,
     snapshot: &PackageSnapshot,
-    hold: Paisa,
+    payment: Split,
 ) -> Result<()> {
-    let refused = match holds::hold(tx, tx.now(), user, rental, hold).await {
+    let refused = match holds::hold(tx, tx.now(), user, rental, payment).await {
         Ok(_) => return Ok(()),
         Err(PostError::Failed(error)) => return Err(error),
         Err(PostError::Refused(refusal)) => refusal,
     };
     let has = book::balances(tx, user).await?.wallet;
-    let detail = format!("This needs NPR {hold}; the wallet has NPR {has}.");
+    let detail = format!("This needs NPR {} of the wallet; it has NPR {has}.", payment.wallet);
     match (refused, snapshot.payment) {
         (book::Refusal::InsufficientFunds, Payment::Postpaid) => {
             Err(Refusal::InsufficientPostpaidBalance.problem().detail(detail).into())
         }
         (book::Refusal::InsufficientFunds, Payment::Prepaid) => Err(refused.problem().detail(detail).into()),
-        (
-            book::Refusal::InsufficientPoints
-            | book::Refusal::SameKeyOtherAmount
-            | book::Refusal::HoldResolvedOtherwise,
-            _,
-        ) => Err(refused.into()),
+        (book::Refusal::InsufficientPoints, _) => {
+            let detail = format!("This needs {} points.", payment.points);
+            Err(refused.problem().detail(detail).into())
+        }
+        (book::Refusal::SameKeyOtherAmount | book::Refusal::HoldResolvedOtherwise, _) => Err(refused.into()),
     }
 }
 

@@ -18,6 +18,10 @@ pub struct Model {
     pub price_paisa: Paisa,
     pub package_type: PackageType,
     pub payment_model: PaymentModel,
+    /// Ours. A bank that is back within so many minutes costs nothing.
+    pub free_minutes: i32,
+    /// Ours. The most that a begun day costs, lateness included.
+    pub daily_cap_paisa: Option<Paisa>,
     pub is_active: bool,
     #[sea_orm(column_type = "JsonBinary")]
     pub package_metadata: Json,

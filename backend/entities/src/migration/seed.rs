@@ -91,6 +91,8 @@ fn settings() -> Vec<Row> {
         ),
         ("NEED_RENTALS_KYC_VERIFIED", "false", "boolean", "Riders must have an approved KYC before a rental"),
         ("NO_CHARGE_RENTAL_CANCELLATION_TIME", "5", "integer", "Minutes in which a cancellation is free"),
+        ("LOST_AFTER_HOURS", "24", "integer", "Hours overdue after which a power bank counts as lost"),
+        ("LOST_FEE", "5000", "decimal", "NPR that a lost power bank costs; given back when it returns"),
         ("SWAPPING_MAX_TIME", "5", "integer", "Minutes in which a power bank can be swapped"),
         ("MAX_RENTAL_EXTENSIONS", "3", "integer", "How often a rental can be extended"),
         ("PLATFORM_VAT_PERCENT", "13", "decimal", "VAT contained in every price"),
@@ -149,6 +151,7 @@ fn packages() -> Vec<Row> {
 }
 
 const LATE_FEE: &[&str] = &[
+    "version",
     "name",
     "fee_type",
     "multiplier_percent",
@@ -161,6 +164,7 @@ const LATE_FEE: &[&str] = &[
 
 fn late_fees() -> Vec<Row> {
     vec![vec![
+        1.into(),
         "Hourly 2x after 2 min".into(),
         "multiplier".into(),
         200.into(),
@@ -299,6 +303,14 @@ fn notification_templates() -> Vec<Row> {
             "NPR {{ amount }} that was open for rental {{ rental_code }} is paid. You can rent again.",
             "rental",
             "fines_dues",
+        ),
+        (
+            "paid_start_refused",
+            "paid-start-refused",
+            "Your rental did not start",
+            "Your payment has arrived and is in your wallet, but the rental could not start: {{ reason }}",
+            "rental",
+            "rental_status",
         ),
         (
             "rental_in_doubt",

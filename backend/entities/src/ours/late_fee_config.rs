@@ -1,4 +1,4 @@
-//! What a late return costs. At most one row is active.
+//! What a late return costs: versions, of which at most one is active. The terms of a version never change.
 
 use crate::id::LateFeeConfigId;
 use crate::money::Paisa;
@@ -11,6 +11,8 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: LateFeeConfigId,
+    /// Counts up; a rental keeps the version that its rider agreed to.
+    pub version: i32,
     pub name: String,
     pub fee_type: LateFeeType,
     /// Of the package's rate a minute: 200 is twice. For `multiplier` and `compound`.

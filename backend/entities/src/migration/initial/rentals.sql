@@ -9,6 +9,8 @@ create table rental_packages (
     price_paisa bigint not null check (price_paisa >= 0),
     package_type text not null check (package_type in ('hourly', 'daily', 'weekly', 'monthly')),
     payment_model text not null check (payment_model in ('prepaid', 'postpaid')),
+    free_minutes integer not null default 0 check (free_minutes >= 0),
+    daily_cap_paisa bigint check (daily_cap_paisa > 0),
     is_active boolean not null default true,
     package_metadata jsonb not null default '{}',
     created_at timestamptz not null,
@@ -91,9 +93,10 @@ create table rental_issues (
 );
 create index rental_issues_rental on rental_issues (rental_id);
 
--- Ours. What a late return costs. At most one row is active.
+-- Ours. What a late return costs: versions, of which at most one is active. The terms of a version never change.
 create table late_fee_configs (
     id uuid not null primary key,
+    version integer not null unique check (version > 0),
     name text not null,
     fee_type text not null check (fee_type in ('multiplier', 'flat_rate', 'compound')),
     multiplier_percent integer check (multiplier_percent > 0),

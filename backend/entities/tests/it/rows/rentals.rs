@@ -14,6 +14,8 @@ impl Sample for rental_package::Entity {
             price_paisa: Paisa(1_004),
             package_type: PackageType::Monthly,
             payment_model: PaymentModel::Postpaid,
+            free_minutes: 5,
+            daily_cap_paisa: Some(Paisa(20_000)),
             is_active: true,
             package_metadata: json(),
             created_at: at(9),
