@@ -21,6 +21,7 @@ async fn on_rentals(app: App, job: Job) -> Result<()> {
         rentals::News::Started { .. }
         | rentals::News::Cancelled { .. }
         | rentals::News::Overdue { .. }
+        | rentals::News::Lost { .. }
         | rentals::News::DuePaid { .. }
         | rentals::News::PaidStartRefused { .. }
         | rentals::News::InDoubt { .. } => return Ok(()),

@@ -57,6 +57,30 @@ async fn on_rentals(app: App, job: Job) -> Result<()> {
             let data = json!({ "rental": rental, "rental_code": code, "station_name": station_name, "due_at": due_at });
             (user, template::RENTAL_STARTED, data)
         }
+        rentals::News::Lost { rental, user, code, fee_paisa, due_paisa } => {
+            let due = (due_paisa > 0).then(|| Paisa(due_paisa).to_string());
+            let fee = Paisa(fee_paisa).to_string();
+            let data = json!({ "rental": rental, "rental_code": code, "fee": fee, "due": due });
+            (user, template::RENTAL_LOST, data)
+        }
+        rentals::News::Completed {
+            rental,
+            user,
+            code,
+            station_name,
+            total_paisa,
+            due_paisa,
+            given_back_paisa: Some(given_back_paisa),
+            ..
+        } => {
+            let due = (due_paisa > 0).then(|| Paisa(due_paisa).to_string());
+            let data = json!({
+                "rental": rental, "rental_code": code, "station_name": station_name, "due": due,
+                "amount": Paisa(total_paisa - due_paisa).to_string(),
+                "given_back": Paisa(given_back_paisa).to_string(),
+            });
+            (user, template::LOST_BANK_FOUND, data)
+        }
         rentals::News::Completed { rental, user, code, station_name, total_paisa, due_paisa, .. } => {
             let due = (due_paisa > 0).then(|| Paisa(due_paisa).to_string());
             let data = json!({

@@ -18,6 +18,10 @@ pub const RENTAL_OVERDUE: &str = "rental-overdue";
 pub const RENTAL_DUE_PAID: &str = "rental-due-paid";
 /// A rental that was paid at a provider did not start: `reason`.
 pub const PAID_START_REFUSED: &str = "paid-start-refused";
+/// A rental's bank counts as lost and is charged: `rental_code, fee, due`.
+pub const RENTAL_LOST: &str = "rental-lost";
+/// A bank that was charged as lost is back: `rental_code, station_name, amount, given_back, due`.
+pub const LOST_BANK_FOUND: &str = "lost-bank-found";
 /// Nobody knows whether a rental began: `rental_code`.
 pub const RENTAL_IN_DOUBT: &str = "rental-in-doubt";
 /// A top-up arrived: `amount, payment_method`.

@@ -258,6 +258,40 @@ impl Captured {
     }
 }
 
+/// A charge for a lost bank that gives way to the charge for the true time.
+#[derive(Clone, Copy, Debug)]
+pub struct Recharge<'a> {
+    /// Whose.
+    pub user: UserId,
+    /// Which rental.
+    pub rental: RentalId,
+    /// What was charged.
+    pub before: &'a Bill,
+    /// What is charged instead.
+    pub after: &'a Bill,
+    /// What is paid so far.
+    pub paid: Paisa,
+    /// Of that, what points paid.
+    pub points_paid: Paisa,
+}
+
+/// How the bill of a bank that came back was met. `paid + due` is that bill's total.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recharged {
+    /// Of what was paid for the lost bank, what goes back to the wallet.
+    pub back_to_wallet: Paisa,
+    /// And what goes back as points.
+    pub back_as_points: Paisa,
+    /// What the wallet pays beyond it.
+    pub from_wallet: Paisa,
+    /// What is paid then.
+    pub paid: Paisa,
+    /// Of that, what points paid.
+    pub points_paid: Paisa,
+    /// What is open then.
+    pub due: Paisa,
+}
+
 /// Why an entry cannot be made. All of these are mistakes of the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
@@ -390,6 +424,49 @@ impl Entry {
         Ok(Self { rider: Some(user), ..entry })
     }
 
+    /// Puts one bill in the place of another, of which a part is paid; the wallet can give up to `wallet`.
+    ///
+    /// What was paid beyond the new bill goes back, money before points. There is no entry when
+    /// nothing was paid and nothing can be taken.
+    pub fn lost_bank_found(
+        change: &Recharge<'_>,
+        wallet: Paisa,
+    ) -> Result<(Option<Self>, Recharged), LedgerError> {
+        let total = change.after.total()?.0;
+        if wallet.0 < 0 || change.points_paid.0 < 0 || change.points_paid > change.paid {
+            return Err(LedgerError::NotPositive);
+        }
+        let kept = change.paid.0.min(total);
+        let back = change.paid.0 - kept;
+        let back_to_wallet = back.min(change.paid.0 - change.points_paid.0);
+        let from_wallet = (total - kept).min(wallet.0);
+        let recharged = Recharged {
+            back_to_wallet: Paisa(back_to_wallet),
+            back_as_points: Paisa(back - back_to_wallet),
+            from_wallet: Paisa(from_wallet),
+            paid: Paisa(kept + from_wallet),
+            points_paid: Paisa(change.points_paid.0 - (back - back_to_wallet)),
+            due: Paisa(total - kept - from_wallet),
+        };
+        if change.paid.0 == 0 && from_wallet == 0 {
+            return Ok((None, recharged));
+        }
+        let draft = Draft::default()
+            .debit(Account::UserWallet(change.user), recharged.from_wallet)?
+            .credit(Account::UserWallet(change.user), recharged.back_to_wallet)?
+            .credit(Account::PromotionExpense, recharged.back_as_points)?;
+        let draft = change.after.credit(change.before.debit(draft, change.paid)?, recharged.paid)?;
+        if draft.is_nothing() {
+            return Ok((None, recharged));
+        }
+        let entry = draft.finish(
+            EntryKind::LostBankFound,
+            change.rental.0.to_string(),
+            "Lost power bank returned",
+        )?;
+        Ok((Some(Self { rider: Some(change.user), ..entry }), recharged))
+    }
+
     /// Staff give (`amount` above zero) or take (below zero); `key` names the staff action.
     pub fn adjustment(
         key: &str,
@@ -477,6 +554,10 @@ impl Draft {
 
     fn credit(self, account: Account, amount: Paisa) -> Result<Self, LedgerError> {
         self.debit(account, Paisa(amount.0.checked_neg().ok_or(LedgerError::Overflow)?))
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.0.values().all(|amount| *amount == 0)
     }
 
     fn finish(

@@ -1,9 +1,9 @@
 //! Read-only check that the books of rentals, commands, holds and places agree (R1–R8).
 
-use super::case::snapshot;
+use super::bills;
 use super::delivery::{self, DOUBT_FOR_STAFF};
 use super::overdue;
-use super::pricing::{self, RULES_VERSION};
+use super::pricing::RULES_VERSION;
 use crate::error::Result;
 pub use crate::payments::audit::Finding;
 use chrono::{DateTime, Utc};
@@ -30,6 +30,7 @@ pub async fn audit(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Vec<
     holds_are_resolved_once(&books, &mut findings);
     what_is_out_has_evidence(&books, &mut findings);
     banks_are_in_one_place(&books, &mut findings);
+    lost_banks_are_nowhere(&books, &mut findings);
     bills_can_be_made_again(&books, &mut findings)?;
     effects_happened(&books, &mut findings);
     nothing_waits_unseen(&books, now, &mut findings);
@@ -124,7 +125,7 @@ impl Books {
 fn is_open(status: RentalStatus) -> bool {
     match status {
         RentalStatus::Pending | RentalStatus::Active | RentalStatus::Overdue => true,
-        RentalStatus::Completed | RentalStatus::Cancelled => false,
+        RentalStatus::Lost | RentalStatus::Completed | RentalStatus::Cancelled => false,
     }
 }
 
@@ -165,14 +166,15 @@ fn holds_are_resolved_once(books: &Books, findings: &mut Findings) {
         let fits = match (rental.status, hold.state) {
             (RentalStatus::Pending, HoldState::Held)
             | (RentalStatus::Active | RentalStatus::Overdue, HoldState::Held)
-            | (RentalStatus::Completed, HoldState::Captured)
+            | (RentalStatus::Lost | RentalStatus::Completed, HoldState::Captured)
             | (RentalStatus::Cancelled, HoldState::Voided) => true,
-            (RentalStatus::Active | RentalStatus::Overdue | RentalStatus::Completed, HoldState::Voided) => {
-                reopened
-            }
+            (
+                RentalStatus::Active | RentalStatus::Overdue | RentalStatus::Lost | RentalStatus::Completed,
+                HoldState::Voided,
+            ) => reopened,
             (RentalStatus::Pending, HoldState::Captured | HoldState::Voided)
             | (RentalStatus::Active | RentalStatus::Overdue, HoldState::Captured)
-            | (RentalStatus::Completed, HoldState::Held)
+            | (RentalStatus::Lost | RentalStatus::Completed, HoldState::Held)
             | (RentalStatus::Cancelled, HoldState::Held | HoldState::Captured) => false,
         };
         if !fits {
@@ -193,7 +195,9 @@ fn what_is_out_has_evidence(books: &Books, findings: &mut Findings) {
     for rental in &books.rentals {
         let is_proven = books.eject(rental).is_some_and(|eject| eject.state == CommandState::Done);
         match rental.status {
-            RentalStatus::Active | RentalStatus::Overdue | RentalStatus::Completed if !is_proven => {
+            RentalStatus::Active | RentalStatus::Overdue | RentalStatus::Lost | RentalStatus::Completed
+                if !is_proven =>
+            {
                 findings.add(
                     "R4",
                     "rentals",
@@ -204,6 +208,7 @@ fn what_is_out_has_evidence(books: &Books, findings: &mut Findings) {
             RentalStatus::Pending
             | RentalStatus::Active
             | RentalStatus::Overdue
+            | RentalStatus::Lost
             | RentalStatus::Completed
             | RentalStatus::Cancelled => {}
         }
@@ -221,7 +226,10 @@ fn banks_are_in_one_place(books: &Books, findings: &mut Findings) {
             (PowerBankStatus::Rented, Some(RentalStatus::Active | RentalStatus::Overdue)) => !in_slot,
             (PowerBankStatus::Missing, None) => !in_slot,
             (PowerBankStatus::Maintenance | PowerBankStatus::Damaged, None) => true,
-            (PowerBankStatus::Rented, None | Some(RentalStatus::Completed | RentalStatus::Cancelled))
+            (
+                PowerBankStatus::Rented,
+                None | Some(RentalStatus::Lost | RentalStatus::Completed | RentalStatus::Cancelled),
+            )
             | (
                 PowerBankStatus::Available
                 | PowerBankStatus::Missing
@@ -240,14 +248,26 @@ fn banks_are_in_one_place(books: &Books, findings: &mut Findings) {
     }
 }
 
+/// A bank that was bought is in no slot: as soon as one shows it, the purchase is turned round.
+fn lost_banks_are_nowhere(books: &Books, findings: &mut Findings) {
+    let lost = books.rentals.iter().filter(|row| row.status == RentalStatus::Lost);
+    for rental in lost {
+        let bank = books.banks.iter().find(|bank| Some(bank.id) == rental.power_bank_id);
+        if bank.is_none_or(|bank| bank.current_slot.is_some()) {
+            findings.add("R5", "rentals", rental.id, "lost, and its bank is in a slot");
+        }
+    }
+}
+
 fn bills_can_be_made_again(books: &Books, findings: &mut Findings) -> Result<()> {
-    let completed = books.rentals.iter().filter(|row| row.status == RentalStatus::Completed);
-    for rental in completed.filter(|row| row.rules_version == RULES_VERSION) {
-        let (Some(started_at), Some(ended_at)) = (rental.started_at, rental.ended_at) else {
-            findings.add("R6", "rentals", rental.id, "completed without its times");
+    let billed = books.rentals.iter().filter(|row| {
+        matches!(row.status, RentalStatus::Lost | RentalStatus::Completed) && row.rules_version == RULES_VERSION
+    });
+    for rental in billed {
+        let Ok(bill) = bills::of(rental) else {
+            findings.add("R6", "rentals", rental.id, format!("{} without its times", rental.status));
             continue;
         };
-        let bill = pricing::bill(&snapshot(rental)?, started_at, ended_at);
         let charged = Paisa(rental.amount_paid_paisa.0 + rental.due_paisa.0);
         if charged != bill.total || rental.overdue_amount_paisa != bill.late_fee {
             let what = format!("charged {charged}, the bill is {}", bill.total);
@@ -270,9 +290,10 @@ fn effects_happened(books: &Books, findings: &mut Findings) {
                 CommandState::Expired | CommandState::Rejected | CommandState::Failed,
                 RentalStatus::Cancelled,
             )
-            | (CommandState::Done, RentalStatus::Active | RentalStatus::Overdue | RentalStatus::Completed) => {
-                true
-            }
+            | (
+                CommandState::Done,
+                RentalStatus::Active | RentalStatus::Overdue | RentalStatus::Lost | RentalStatus::Completed,
+            ) => true,
             (CommandState::Done, RentalStatus::Cancelled) => told,
             (CommandState::Done, RentalStatus::Pending)
             | (
@@ -280,12 +301,14 @@ fn effects_happened(books: &Books, findings: &mut Findings) {
                 RentalStatus::Pending
                 | RentalStatus::Active
                 | RentalStatus::Overdue
+                | RentalStatus::Lost
                 | RentalStatus::Completed,
             )
             | (
                 CommandState::New | CommandState::Offered | CommandState::Received,
                 RentalStatus::Active
                 | RentalStatus::Overdue
+                | RentalStatus::Lost
                 | RentalStatus::Completed
                 | RentalStatus::Cancelled,
             ) => false,
@@ -315,9 +338,13 @@ fn nothing_waits_unseen(books: &Books, now: DateTime<Utc>, findings: &mut Findin
                     findings.add("R8", "rentals", rental.id, "active, and no job watches its due time");
                 }
             }
-            // Staff see it in their list.
-            RentalStatus::Overdue => {}
-            RentalStatus::Completed | RentalStatus::Cancelled => {}
+            // Staff see it in their list, and it is lost at its time.
+            RentalStatus::Overdue => {
+                if !books.has_job(overdue::QUEUE.name, rental.id) {
+                    findings.add("R8", "rentals", rental.id, "overdue, and no job watches until it is lost");
+                }
+            }
+            RentalStatus::Lost | RentalStatus::Completed | RentalStatus::Cancelled => {}
         }
     }
 }

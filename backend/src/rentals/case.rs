@@ -11,9 +11,10 @@ use super::{CancelReason, News, overdue, places};
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::news;
-use crate::payments::holds;
-use crate::payments::ledger::Captured;
-use chrono::TimeDelta;
+use crate::payments::ledger::Recharge;
+use crate::payments::{dues, holds};
+use crate::stations::inventory;
+use chrono::{DateTime, TimeDelta, Utc};
 use entities::command::{self, CommandState};
 use entities::hold::{self, HoldState};
 use entities::id::{CommandId, PowerBankId, RentalId, StationId, StationSlotId};
@@ -38,6 +39,17 @@ pub(crate) struct Case {
     bank: PowerBankId,
 }
 
+/// What a rental costs by a decision, and how that was met.
+#[derive(Clone, Copy)]
+struct Charged {
+    bill: Bill,
+    paid: Paisa,
+    points_paid: Paisa,
+    due: Paisa,
+    /// Of a charge for a lost bank; none if there was no such charge.
+    given_back: Option<Paisa>,
+}
+
 impl Case {
     /// Reads the rows and checks that together they are a possible rental.
     pub(crate) async fn load(tx: &Tx, id: RentalId) -> Result<Self> {
@@ -50,6 +62,7 @@ impl Case {
         let hold = hold.ok_or_else(|| impossible(id, "has no hold"))?;
         let bank = rental.power_bank_id.ok_or_else(|| impossible(id, "names no bank"))?;
         let slot = command.slot_number.and_then(|slot| u8::try_from(slot).ok());
+        let snapshot = snapshot(&rental)?;
         let terms = Terms {
             cmd_id: cmd_id.0.into(),
             station: command.station_id.0.into(),
@@ -57,12 +70,14 @@ impl Case {
             created_at: rental.created_at,
             expires_at: command.expires_at,
             max_clock_error: TimeDelta::milliseconds(i64::from(command.max_clock_error_ms)),
-            duration: TimeDelta::minutes(i64::from(snapshot(&rental)?.duration_minutes)),
+            duration: TimeDelta::minutes(i64::from(snapshot.duration_minutes)),
+            lost_after: TimeDelta::minutes(i64::from(snapshot.lost.after_minutes)),
         };
         let status = match rental.status {
             RentalStatus::Pending => Status::Pending,
             RentalStatus::Active => Status::Active,
             RentalStatus::Overdue => Status::Overdue,
+            RentalStatus::Lost => Status::Lost,
             RentalStatus::Completed => Status::Completed,
             RentalStatus::Cancelled => Status::Cancelled,
         };
@@ -90,13 +105,13 @@ impl Case {
         self.write_command(tx, &decision, event).await?;
         self.write_seat(tx, decision.seat).await?;
         let return_slot = self.write_bank(tx, &decision, level_percent).await?;
-        let bill = self.write_money(tx, &decision, event).await?;
-        self.write_rental(tx, &decision, event, bill, return_slot).await?;
+        let charged = self.write_money(tx, &decision, event).await?;
+        self.write_rental(tx, &decision, event, charged, return_slot).await?;
         if let Some(incident) = decision.incident {
             self.report(tx, incident, event).await?;
         }
         if let Some(told) = decision.news {
-            self.tell(tx, told, &decision, event, bill).await?;
+            self.tell(tx, told, &decision, event, charged).await?;
         }
         Ok(applied)
     }
@@ -152,6 +167,10 @@ impl Case {
                 places::free(tx, self.bank, self.rental.station_id, tx.now()).await?;
                 Ok(None)
             }
+            Bank::Lost => {
+                inventory::mark_missing(tx, self.bank, tx.now()).await?;
+                Ok(None)
+            }
             Bank::Returned(place) => {
                 let station = uuid::Uuid::from(place.station).into();
                 let at = decision.next.ended_at.unwrap_or(tx.now());
@@ -160,25 +179,48 @@ impl Case {
         }
     }
 
-    async fn write_money(
-        &self,
-        tx: &Tx,
-        decision: &Decision,
-        event: Event,
-    ) -> Result<Option<(Bill, Captured)>> {
-        match decision.money {
-            Money::Keep => Ok(None),
+    async fn write_money(&self, tx: &Tx, decision: &Decision, event: Event) -> Result<Option<Charged>> {
+        let bill = match decision.money {
+            Money::Keep => return Ok(None),
             Money::Void => {
                 holds::void(tx, tx.now(), self.rental.id, cancel_reason(event).as_str()).await?;
-                Ok(None)
+                return Ok(None);
+            }
+            Money::Recharge { started_at, ended_at } => {
+                return self.recharge(tx, started_at, ended_at).await.map(Some);
             }
             Money::Charge { started_at, ended_at } => {
-                let bill = pricing::bill(&snapshot(&self.rental)?, started_at, ended_at);
-                let captured = holds::capture(tx, tx.now(), self.rental.id, &bill.for_ledger()).await?;
-                protocol::crash::point(crate::crash::AFTER_CAPTURE);
-                Ok(Some((bill, captured)))
+                pricing::bill(&snapshot(&self.rental)?, started_at, ended_at)
             }
-        }
+            Money::ChargeLost { started_at } => pricing::lost(&snapshot(&self.rental)?, started_at),
+        };
+        let captured = holds::capture(tx, tx.now(), self.rental.id, &bill.for_ledger()).await?;
+        protocol::crash::point(crate::crash::AFTER_CAPTURE);
+        Ok(Some(Charged {
+            bill,
+            paid: captured.paid(),
+            points_paid: captured.captured_points,
+            due: captured.due,
+            given_back: None,
+        }))
+    }
+
+    /// The bank was charged as lost and is back: the bill of its true time takes the place of that charge.
+    async fn recharge(&self, tx: &Tx, started_at: DateTime<Utc>, ended_at: DateTime<Utc>) -> Result<Charged> {
+        let snapshot = snapshot(&self.rental)?;
+        let bill = pricing::bill(&snapshot, started_at, ended_at);
+        let turned = Recharge {
+            user: self.rental.user_id,
+            rental: self.rental.id,
+            before: &pricing::lost(&snapshot, started_at).for_ledger(),
+            after: &bill.for_ledger(),
+            paid: self.rental.amount_paid_paisa,
+            points_paid: self.rental.points_paid_paisa,
+        };
+        let now = dues::recharge(tx, tx.now(), &turned).await?;
+        protocol::crash::point(crate::crash::AFTER_CAPTURE);
+        let given_back = Some(Paisa(now.back_to_wallet.0 + now.back_as_points.0));
+        Ok(Charged { bill, paid: now.paid, points_paid: now.points_paid, due: now.due, given_back })
     }
 
     /// Saves by compare-and-set on the old status: the row is locked, so a miss is a mistake of ours.
@@ -187,7 +229,7 @@ impl Case {
         tx: &Tx,
         decision: &Decision,
         event: Event,
-        bill: Option<(Bill, Captured)>,
+        charged: Option<Charged>,
         return_slot: Option<StationSlotId>,
     ) -> Result<()> {
         let (before, next) = (self.state, decision.next);
@@ -200,6 +242,7 @@ impl Case {
                 Status::Pending => RentalStatus::Pending,
                 Status::Active => RentalStatus::Active,
                 Status::Overdue => RentalStatus::Overdue,
+                Status::Lost => RentalStatus::Lost,
                 Status::Completed => RentalStatus::Completed,
                 Status::Cancelled => RentalStatus::Cancelled,
             }),
@@ -220,21 +263,22 @@ impl Case {
                 change.cancel_reason = Set(None);
                 change.payment_status = Set(RentalPaymentStatus::Pending);
             }
+            Status::Lost => change.lost_at = Set(Some(tx.now())),
             Status::Pending | Status::Active | Status::Overdue | Status::Completed => {}
         }
         if let Bank::Returned(place) = decision.bank {
             change.return_station_id = Set(Some(uuid::Uuid::from(place.station).into()));
             change.return_slot = Set(return_slot);
         }
-        if let Some((bill, captured)) = bill {
-            let paid = captured.due == Paisa::ZERO;
-            change.amount_paid_paisa = Set(captured.paid());
-            change.overdue_amount_paisa = Set(bill.late_fee);
-            change.due_paisa = Set(captured.due);
-            change.points_paid_paisa = Set(captured.captured_points);
+        if let Some(charged) = charged {
+            let paid = charged.due == Paisa::ZERO;
+            change.amount_paid_paisa = Set(charged.paid);
+            change.overdue_amount_paisa = Set(charged.bill.late_fee);
+            change.due_paisa = Set(charged.due);
+            change.points_paid_paisa = Set(charged.points_paid);
             change.payment_status =
                 Set(if paid { RentalPaymentStatus::Paid } else { RentalPaymentStatus::Pending });
-            change.is_returned_on_time = Set(bill.on_time);
+            change.is_returned_on_time = Set(charged.bill.on_time);
             change.rental_metadata = Set(self.metadata(next));
         }
         let saved = rental::Entity::update_many()
@@ -260,6 +304,8 @@ impl Case {
     async fn report(&self, tx: &Tx, incident: Incident, event: Event) -> Result<()> {
         let kind = match incident {
             Incident::Reopened | Incident::LateEject => IncidentKind::LateEvidence,
+            Incident::Lost => IncidentKind::RentalLost,
+            Incident::FoundAgain => IncidentKind::LostBankFound,
             Incident::Contradiction => IncidentKind::ContradictingEvidence,
             Incident::StaleSighting => IncidentKind::ReturnUnmatched,
         };
@@ -282,7 +328,7 @@ impl Case {
         told: Told,
         decision: &Decision,
         event: Event,
-        bill: Option<(Bill, Captured)>,
+        charged: Option<Charged>,
     ) -> Result<()> {
         let (rental, user, code) = (self.rental.id, self.rental.user_id, self.rental.rental_code.clone());
         let due_at = decision.next.due_at;
@@ -295,17 +341,32 @@ impl Case {
             }
             Told::Cancelled => News::Cancelled { rental, user, code, reason: cancel_reason(event) },
             Told::Completed => {
-                let (bill, captured) = bill.ok_or_else(|| self.impossible("completed without a bill"))?;
+                let charged = charged.ok_or_else(|| self.impossible("completed without a bill"))?;
                 let station = match decision.bank {
                     Bank::Returned(place) => Some(uuid::Uuid::from(place.station).into()),
-                    Bank::Keep | Bank::WithRider | Bank::StillIn => None,
+                    Bank::Keep | Bank::WithRider | Bank::StillIn | Bank::Lost => None,
                 };
                 let station_name = match station {
                     Some(station) => self.station_name(tx, station).await?,
                     None => "our office".to_owned(),
                 };
-                let (total_paisa, due_paisa, on_time) = (bill.total.0, captured.due.0, bill.on_time);
-                News::Completed { rental, user, code, station, station_name, total_paisa, due_paisa, on_time }
+                let (total_paisa, due_paisa) = (charged.bill.total.0, charged.due.0);
+                News::Completed {
+                    rental,
+                    user,
+                    code,
+                    station,
+                    station_name,
+                    total_paisa,
+                    due_paisa,
+                    on_time: charged.bill.on_time,
+                    given_back_paisa: charged.given_back.map(|amount| amount.0),
+                }
+            }
+            Told::Lost => {
+                let charged = charged.ok_or_else(|| self.impossible("lost without a bill"))?;
+                let (fee_paisa, due_paisa) = (charged.bill.lost_bank.0, charged.due.0);
+                News::Lost { rental, user, code, fee_paisa, due_paisa }
             }
             Told::Overdue => News::Overdue { rental, user, code, due_at },
             Told::DoubtReleased => News::InDoubt { rental, user, code },
@@ -411,7 +472,7 @@ fn reason(event: Event) -> Option<String> {
         Event::Sighted { .. } => Some("evidence".to_owned()),
         Event::CancelAsked => Some("called off".to_owned()),
         Event::Staff(_) => Some("staff".to_owned()),
-        Event::DoubtAged | Event::DueReached => None,
+        Event::DoubtAged | Event::DueReached | Event::LostReached => None,
     }
 }
 
@@ -430,7 +491,9 @@ fn cancel_reason(event: Event) -> CancelReason {
             | about::Event::Evidence(_) => CancelReason::EjectFailed,
             about::Event::Staff(_) => CancelReason::DecidedByStaff,
         },
-        Event::Sighted { .. } | Event::DoubtAged | Event::DueReached => CancelReason::EjectFailed,
+        Event::Sighted { .. } | Event::DoubtAged | Event::DueReached | Event::LostReached => {
+            CancelReason::EjectFailed
+        }
         Event::CancelAsked => CancelReason::Withdrawn,
         Event::Staff(_) => CancelReason::DecidedByStaff,
     }

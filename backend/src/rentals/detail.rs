@@ -54,8 +54,14 @@ pub struct Rental {
     pub hold: Money,
     /// What was charged.
     pub amount_paid: Money,
+    /// Of that, what points paid.
+    pub points_amount: Money,
     /// Of the bill, what lateness cost.
     pub overdue_amount: Money,
+    /// When the bank was charged as lost.
+    pub lost_at: Option<DateTime<Utc>>,
+    /// Of the bill, what a lost bank costs; none if it came back.
+    pub lost_fee: Option<Money>,
     /// What is still owed.
     pub due: Money,
     /// What it would cost if it ended now.
@@ -236,7 +242,11 @@ pub(crate) async fn view(
             }),
             hold: row.hold_paisa.into(),
             amount_paid: row.amount_paid_paisa.into(),
+            points_amount: row.points_paid_paisa.into(),
             overdue_amount: row.overdue_amount_paisa.into(),
+            lost_at: row.lost_at,
+            lost_fee: (row.status == RentalStatus::Lost)
+                .then(|| entities::Paisa(snapshot.lost.fee_paisa).into()),
             due: row.due_paisa.into(),
             estimate: estimate.map(Price::from),
             is_returned_on_time: row.is_returned_on_time,

@@ -98,7 +98,7 @@ async fn refresh(app: &App) -> Result<()> {
             RentalStatus::Pending => "pending",
             RentalStatus::Active => "active",
             RentalStatus::Overdue => "overdue",
-            RentalStatus::Completed | RentalStatus::Cancelled => continue,
+            RentalStatus::Lost | RentalStatus::Completed | RentalStatus::Cancelled => continue,
         };
         metrics::gauge!("chautari_rentals", "state" => state).set(count as f64);
     }

@@ -35,6 +35,7 @@ pub mod options;
 pub mod active;
 pub mod detail;
 pub mod history;
+pub mod late_fees;
 pub mod staff;
 
 pub mod audit;
@@ -99,6 +100,22 @@ pub enum News {
         due_paisa: i64,
         /// Whether it was back in time.
         on_time: bool,
+        /// What was given back of the charge for a lost bank; none if it was never lost.
+        #[serde(default)]
+        given_back_paisa: Option<i64>,
+    },
+    /// The bank has been out for so long that the rider has bought it. It may still come back.
+    Lost {
+        /// Which rental.
+        rental: RentalId,
+        /// Whose.
+        user: UserId,
+        /// Its code for people.
+        code: String,
+        /// What the bank costs.
+        fee_paisa: i64,
+        /// Of the whole bill, what could not be paid.
+        due_paisa: i64,
     },
     /// Its time is over and the bank is not back.
     Overdue {
@@ -192,6 +209,7 @@ refusals! {
     /// What riders and staff are refused, in order of precedence.
     pub enum Refusal {
         RentalNotFound = 404 "rental_not_found" "There is no such rental.",
+        LateFeeConfigNotFound = 404 "late_fee_config_not_found" "There is no such version of late fees.",
         PackageNotFound = 422 "package_not_found" "There is no such package.",
         PrerequisitesNotMet = 403 "rental_prerequisites_not_met" "The profile must be completed, and verified, before a rental.",
         OverdueRentalExists = 409 "overdue_rental_exists" "A power bank is overdue; return it first.",
@@ -222,6 +240,9 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(active::show))
         .routes(routes!(history::list))
         .routes(routes!(detail::show))
+        .routes(routes!(late_fees::list, late_fees::create))
+        .routes(routes!(late_fees::activate))
+        .routes(routes!(late_fees::test_calculation))
         .routes(routes!(staff::list))
         .routes(routes!(staff::decide))
 }

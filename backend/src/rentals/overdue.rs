@@ -1,4 +1,5 @@
-//! A rental whose time is over becomes overdue, by a job that waits for that moment.
+//! A rental whose time is over becomes overdue, and after long enough its bank lost, by a job that waits for
+//! those moments.
 
 use super::case::Case;
 use super::machine::rental::{Event, Status};
@@ -36,8 +37,19 @@ async fn run(app: App, job: Job) -> Result<()> {
             if case.state.status == Status::Active && case.state.due_at > tx.now() {
                 return job.again_at(tx, case.state.due_at).await;
             }
-            case.step(tx, Event::DueReached, None).await?;
-            job.finish(tx).await
+            let lost_at = case.state.due_at + case.terms.lost_after;
+            match case.state.status {
+                Status::Active => {
+                    case.step(tx, Event::DueReached, None).await?;
+                    job.again_at(tx, lost_at).await
+                }
+                Status::Overdue if tx.now() < lost_at => job.again_at(tx, lost_at).await,
+                Status::Overdue => {
+                    case.step(tx, Event::LostReached, None).await?;
+                    job.finish(tx).await
+                }
+                Status::Pending | Status::Lost | Status::Completed | Status::Cancelled => job.finish(tx).await,
+            }
         })
     });
     write.await

@@ -26,6 +26,19 @@ pub(crate) async fn open_rental(db: &impl ConnectionTrait, bank: PowerBankId) ->
     Ok(found.map(|row| row.id))
 }
 
+/// The rental that a sighting of a bank is about: the open one, or the one that it was lost by.
+pub(crate) async fn rental_of(db: &impl ConnectionTrait, bank: PowerBankId) -> Result<Option<RentalId>> {
+    if let Some(open) = open_rental(db, bank).await? {
+        return Ok(Some(open));
+    }
+    let lost = rental::Entity::find()
+        .filter(rental::Column::PowerBankId.eq(bank))
+        .filter(rental::Column::Status.eq(RentalStatus::Lost))
+        .one(db)
+        .await?;
+    Ok(lost.map(|row| row.id))
+}
+
 /// The bank left its slot and is with the rider. Late evidence may find it free, or even missing, in the book.
 pub(crate) async fn hand_out(tx: &Tx, bank: PowerBankId, rental: RentalId, at: DateTime<Utc>) -> Result<()> {
     inventory::hand_out(tx, bank, rental, at).await?;

@@ -31,7 +31,7 @@ pub(crate) async fn inserted(
 ) -> Result<Option<Applied>> {
     let bank = inventory::bank_by_serial(tx, serial).await?;
     if let Some(bank) = &bank {
-        if let Some(rental) = places::open_rental(tx, bank.id).await? {
+        if let Some(rental) = places::rental_of(tx, bank.id).await? {
             let place = Place { station: station.0.into(), slot };
             let event = Event::Sighted { sight: Sight::Inserted(place), moment };
             return Case::load(tx, rental).await?.step(tx, event, Some(level_percent)).await.map(Some);
@@ -136,7 +136,7 @@ async fn ask_rental(
     let place = Place { station: station.0.into(), slot: report.slot };
     if let Some(serial) = report.bank {
         let Some(bank) = inventory::bank_by_serial(tx, serial).await? else { return Ok((None, true)) };
-        let Some(rental) = places::open_rental(tx, bank.id).await? else {
+        let Some(rental) = places::rental_of(tx, bank.id).await? else {
             return Ok((None, !is_older_story(&bank, station, moment)));
         };
         let case = Case::load(tx, rental).await?;
@@ -145,7 +145,7 @@ async fn ask_rental(
         let agrees =
             case.state.status == Status::Pending && Some(bank.id) == booked(tx, station, report.slot).await?;
         let applied = case.step(tx, event, Some(report.level_percent)).await?;
-        let is_settled = places::open_rental(tx, bank.id).await? != Some(rental);
+        let is_settled = places::rental_of(tx, bank.id).await? != Some(rental);
         return Ok((Some(applied), agrees || is_settled));
     }
     if SlotState(report.state).has(SlotState::INSERTED) {

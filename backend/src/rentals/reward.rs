@@ -17,6 +17,7 @@ async fn run(app: App, job: Job) -> Result<()> {
         News::Started { .. }
         | News::Cancelled { .. }
         | News::Overdue { .. }
+        | News::Lost { .. }
         | News::DuePaid { .. }
         | News::PaidStartRefused { .. }
         | News::InDoubt { .. } => return Ok(()),

@@ -23,7 +23,7 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Filter {
-    /// `open` (default) or `in_doubt`.
+    /// `open` (default), `in_doubt` or `lost`.
     pub view: Option<View>,
 }
 
@@ -35,6 +35,8 @@ pub enum View {
     Open,
     /// Those whose bank nobody can place (R8: none of them waits unseen).
     InDoubt,
+    /// Those whose bank was charged as lost, also those where it came back after all.
+    Lost,
 }
 
 /// A rental and whose it is.
@@ -68,7 +70,7 @@ pub enum Decision {
     NotEjected,
     /// In doubt: the rider has it.
     Ejected,
-    /// Out: it is back in our hands.
+    /// Out, or lost: it is back in our hands.
     Returned,
 }
 
@@ -84,6 +86,7 @@ pub(crate) async fn list(
     let query = match filter.view.unwrap_or(View::Open) {
         View::Open => rental::Entity::find().filter(rental::Column::Status.is_in(places::OPEN)),
         View::InDoubt => in_doubt(app.clock.now()),
+        View::Lost => rental::Entity::find().filter(rental::Column::LostAt.is_not_null()),
     };
     let rows = page.apply(query, rental::Column::CreatedAt, rental::Column::Id)?.all(app.db.read()).await?;
     let rows = page.page(rows, |row| Cursor { at: row.created_at, id: row.id.into() }, |row| row)?;

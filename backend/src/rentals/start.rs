@@ -320,6 +320,7 @@ async fn insert(
         return_slot: Set(None),
         cancel_reason: Set(None),
         seat_released_at: Set(None),
+        lost_at: Set(None),
         created_at: Set(now),
     };
     let inserted = rental::Entity::insert(row)

@@ -57,17 +57,21 @@ pub struct Model {
     pub cancel_reason: Option<String>,
     /// Ours. Since when an open rental does not count in `users.open_rentals`: it has been in doubt for long.
     pub seat_released_at: Option<DateTimeUtc>,
+    /// Ours. When its bank was charged as lost; kept when the bank came back after all.
+    pub lost_at: Option<DateTimeUtc>,
     pub created_at: DateTimeUtc,
 }
 
 text_enum! {
-    /// `pending` lasts until the ejection is proven (R4), also while it is in doubt.
+    /// `pending` lasts until the ejection is proven (R4), also while it is in doubt. `lost` is ours: the bank was
+    /// charged, and if it comes back the rental is `completed` after all.
     pub enum RentalStatus {
         Pending = "pending",
         Active = "active",
         Completed = "completed",
         Cancelled = "cancelled",
         Overdue = "overdue",
+        Lost = "lost",
     }
 }
 

@@ -313,6 +313,24 @@ fn notification_templates() -> Vec<Row> {
             "rental_status",
         ),
         (
+            "rental_lost",
+            "rental-lost",
+            "Your power bank counts as lost",
+            "Rental {{ rental_code }} has been overdue for too long: the power bank is charged with NPR {{ fee }}.\
+             {% if due %} NPR {{ due }} is open.{% endif %} Return it at any station and the charge is turned round.",
+            "rental",
+            "fines_dues",
+        ),
+        (
+            "lost_bank_found",
+            "lost-bank-found",
+            "Thank you for bringing it back",
+            "Rental {{ rental_code }} has ended at {{ station_name }}. NPR {{ given_back }} of what the lost power bank \
+             cost is yours again; the rental cost NPR {{ amount }}.{% if due %} NPR {{ due }} is still open.{% endif %}",
+            "rental",
+            "fines_dues",
+        ),
+        (
             "rental_in_doubt",
             "rental-in-doubt",
             "We are checking your rental",

@@ -39,6 +39,7 @@ text_enum! {
         StationAlarm = "station_alarm",
         ReturnUnmatched = "return_unmatched",
         RentalLost = "rental_lost",
+        LostBankFound = "lost_bank_found",
         PaymentMismatch = "payment_mismatch",
         PaymentUnknown = "payment_unknown",
         PaymentReversed = "payment_reversed",

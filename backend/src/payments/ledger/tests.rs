@@ -114,6 +114,42 @@ fn the_points_of_a_hold_are_used_before_its_money() {
     }
 }
 
+#[test]
+fn a_lost_bank_that_is_found_gives_back_what_was_paid_beyond_the_true_bill() {
+    let before = Bill { lost_bank: Paisa(500_000), ..bill(5_000, 0) };
+    let after = bill(5_000, 20_000);
+    for (paid, points_paid, wallet, expected) in [
+        // back to wallet, as points, from wallet, paid, due
+        (505_000, 0, 0, (480_000, 0, 0, 25_000, 0)),
+        (505_000, 5_000, 0, (480_000, 0, 0, 25_000, 0)),
+        // More was paid with points than is to be paid: the rest comes back as what it was.
+        (505_000, 500_000, 0, (5_000, 475_000, 0, 25_000, 0)),
+        (30_000, 0, 9_000, (5_000, 0, 0, 25_000, 0)),
+        (25_000, 0, 9_000, (0, 0, 0, 25_000, 0)),
+        (5_000, 0, 9_000, (0, 0, 9_000, 14_000, 11_000)),
+        (0, 0, 0, (0, 0, 0, 0, 25_000)),
+    ] {
+        let change = Recharge {
+            user: USER,
+            rental: RENTAL,
+            before: &before,
+            after: &after,
+            paid: Paisa(paid),
+            points_paid: Paisa(points_paid),
+        };
+        let (entry, now) = Entry::lost_bank_found(&change, Paisa(wallet)).unwrap();
+        let got = (now.back_to_wallet.0, now.back_as_points.0, now.from_wallet.0, now.paid.0, now.due.0);
+        assert_eq!(got, expected, "paid {paid}, with points {points_paid}, wallet {wallet}");
+        assert_eq!(entry.is_some(), paid > 0);
+        let Some(entry) = entry else { continue };
+        let recovered = vat_inside(Paisa((paid - 5_000).max(0))).unwrap().net.0;
+        assert_eq!(amount_on(&entry, &Account::LostBankRecoveries), recovered);
+        let late_fee = vat_inside(Paisa(now.paid.0 - 5_000)).unwrap().net.0;
+        assert_eq!(amount_on(&entry, &Account::RevenueLateFee), -late_fee);
+        assert_eq!(amount_on(&entry, &Account::RevenueRental), 0);
+    }
+}
+
 proptest! {
     #[test]
     fn every_capture_balances_and_spends_the_whole_hold(

@@ -17,6 +17,18 @@ pub enum Money {
         /// When it came back.
         ended_at: DateTime<Utc>,
     },
+    /// Charge for the time agreed and for the bank, which is lost.
+    ChargeLost {
+        /// When the bank left.
+        started_at: DateTime<Utc>,
+    },
+    /// It was charged as lost: charge for the time between instead, and give the rest back.
+    Recharge {
+        /// When the bank left.
+        started_at: DateTime<Utc>,
+        /// When it came back.
+        ended_at: DateTime<Utc>,
+    },
 }
 
 /// What is to be done with the rider's count of open rentals.
@@ -41,6 +53,8 @@ pub enum Bank {
     StillIn,
     /// It is in this slot.
     Returned(Place),
+    /// Nobody knows where it is; it is looked for.
+    Lost,
 }
 
 /// What to ask the world.
@@ -61,6 +75,10 @@ pub enum Incident {
     LateEject,
     /// Two proofs about one command say the opposite.
     Contradiction,
+    /// The bank did not come back for so long that it was charged as lost.
+    Lost,
+    /// A bank that had been charged as lost is back; the charge was turned round.
+    FoundAgain,
     /// The bank was seen somewhere before it left its slot: an older story.
     StaleSighting,
 }
@@ -76,6 +94,8 @@ pub enum News {
     Completed,
     /// The time is over.
     Overdue,
+    /// The bank counts as lost and is charged.
+    Lost,
     /// In doubt for long: the rider may rent again.
     DoubtReleased,
 }

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! PENDING ──(bank proven out)──► ACTIVE ──(due)──► OVERDUE
-//!    │                             └──(bank seen again)──┴──► COMPLETED   capture
+//!    │                             └──(bank seen again)──┼──► COMPLETED   capture
+//!    │                                                  ▼            ▲
+//!    │                               (overdue too long) LOST ──(bank seen again)   capture as lost, then turned round
 //!    └──(bank proven in)──► CANCELLED   void
 //! ```
 //!
@@ -35,6 +37,8 @@ pub enum Status {
     Active,
     /// The bank is with the rider and its time is over.
     Overdue,
+    /// The bank was out for so long that the rider has bought it; it may still come back.
+    Lost,
     /// The bank is back and the bill is settled with the hold.
     Completed,
     /// The bank never left.
@@ -46,7 +50,7 @@ impl Status {
     pub const fn is_open(self) -> bool {
         match self {
             Self::Pending | Self::Active | Self::Overdue => true,
-            Self::Completed | Self::Cancelled => false,
+            Self::Lost | Self::Completed | Self::Cancelled => false,
         }
     }
 }
@@ -79,6 +83,8 @@ pub struct Terms {
     pub max_clock_error: TimeDelta,
     /// What the rider bought.
     pub duration: TimeDelta,
+    /// A bank that is overdue for so long is lost.
+    pub lost_after: TimeDelta,
 }
 
 impl Terms {
@@ -209,6 +215,8 @@ pub enum Event {
     DoubtAged,
     /// Its time is over.
     DueReached,
+    /// It has been overdue for too long.
+    LostReached,
     /// Staff decided.
     Staff(StaffDecision),
 }
@@ -235,7 +243,7 @@ impl Rental {
             Event::Command { event, moment, bank_free } => self.learn(terms, event, moment, bank_free),
             Event::Sighted { sight, moment } => match self.status {
                 Status::Pending => self.sighted_pending(terms, sight, moment),
-                Status::Active | Status::Overdue => self.sighted_out(terms, sight, moment),
+                Status::Active | Status::Overdue | Status::Lost => self.sighted_out(terms, sight, moment),
                 Status::Completed | Status::Cancelled => Decision::nothing(self),
             },
             Event::CancelAsked => match (self.status, self.command.state) {
@@ -252,7 +260,14 @@ impl Rental {
                     | command::State::Failed
                     | command::State::Done,
                 )
-                | (Status::Active | Status::Overdue | Status::Completed | Status::Cancelled, _) => {
+                | (
+                    Status::Active
+                    | Status::Overdue
+                    | Status::Lost
+                    | Status::Completed
+                    | Status::Cancelled,
+                    _,
+                ) => {
                     Decision::nothing(self)
                 }
             },
@@ -266,9 +281,11 @@ impl Rental {
                 Status::Pending
                 | Status::Active
                 | Status::Overdue
+                | Status::Lost
                 | Status::Completed
                 | Status::Cancelled => Decision::nothing(self),
             },
+            Event::LostReached => self.lost(terms, now),
             Event::Staff(decision) => self.decided(terms, decision, now),
         }
     }
@@ -330,7 +347,7 @@ impl Rental {
                 ..Decision::nothing(self)
             },
             // The first terminal of a command finds its rental pending.
-            Status::Active | Status::Overdue | Status::Completed | Status::Cancelled => {
+            Status::Active | Status::Overdue | Status::Lost | Status::Completed | Status::Cancelled => {
                 Decision::incident(self, Incident::Contradiction)
             }
         }
@@ -347,7 +364,7 @@ impl Rental {
                 news: Some(News::Cancelled),
                 ..Decision::nothing(self)
             },
-            Status::Active | Status::Overdue | Status::Completed | Status::Cancelled => {
+            Status::Active | Status::Overdue | Status::Lost | Status::Completed | Status::Cancelled => {
                 Decision::incident(self, Incident::Contradiction)
             }
         }
@@ -371,7 +388,7 @@ impl Rental {
                 news: Some(News::Started),
                 ..Decision::nothing(self)
             },
-            Status::Pending | Status::Active | Status::Overdue | Status::Completed => {
+            Status::Pending | Status::Active | Status::Overdue | Status::Lost | Status::Completed => {
                 Decision::incident(self, Incident::Contradiction)
             }
         }
@@ -392,11 +409,51 @@ impl Rental {
                 ended_at: Some(ended_at),
                 ..self
             },
-            money: Money::Charge { started_at, ended_at },
+            money: match self.status {
+                Status::Lost => Money::Recharge { started_at, ended_at },
+                Status::Pending
+                | Status::Active
+                | Status::Overdue
+                | Status::Completed
+                | Status::Cancelled => Money::Charge { started_at, ended_at },
+            },
             seat: if self.seated { Seat::Release } else { Seat::Keep },
             bank,
+            incident: (self.status == Status::Lost).then_some(Incident::FoundAgain),
             news: Some(News::Completed),
             ..Decision::nothing(self)
+        }
+    }
+
+    /// Overdue for too long: the rider has bought the bank, and may rent again once that is paid.
+    fn lost(self, terms: &Terms, now: DateTime<Utc>) -> Decision {
+        match (self.status, self.started_at) {
+            (Status::Overdue, Some(started_at)) if now >= self.due_at + terms.lost_after => Decision {
+                next: Self {
+                    status: Status::Lost,
+                    hold: match self.hold {
+                        Hold::Held => Hold::Captured,
+                        Hold::Captured | Hold::Voided => self.hold,
+                    },
+                    seated: false,
+                    ..self
+                },
+                money: Money::ChargeLost { started_at },
+                seat: if self.seated { Seat::Release } else { Seat::Keep },
+                bank: Bank::Lost,
+                incident: Some(Incident::Lost),
+                news: Some(News::Lost),
+                ..Decision::nothing(self)
+            },
+            (
+                Status::Pending
+                | Status::Active
+                | Status::Overdue
+                | Status::Lost
+                | Status::Completed
+                | Status::Cancelled,
+                Some(_) | None,
+            ) => Decision::nothing(self),
         }
     }
 
@@ -515,9 +572,12 @@ impl Rental {
                 news: Some(News::DoubtReleased),
                 ..Decision::nothing(self)
             },
-            Status::Pending | Status::Active | Status::Overdue | Status::Completed | Status::Cancelled => {
-                Decision::nothing(self)
-            }
+            Status::Pending
+            | Status::Active
+            | Status::Overdue
+            | Status::Lost
+            | Status::Completed
+            | Status::Cancelled => Decision::nothing(self),
         }
     }
 
@@ -532,12 +592,17 @@ impl Rental {
                 let event = command::Event::Staff(Outcome::Done);
                 self.command_event(terms, event, terms.latest_start(now))
             }
-            (Status::Active | Status::Overdue, StaffDecision::Returned { at }) => {
+            (Status::Active | Status::Overdue | Status::Lost, StaffDecision::Returned { at }) => {
                 let started_at = self.started_at.unwrap_or(terms.created_at);
                 self.returned(started_at, at.clamp(started_at, now.max(started_at)), Bank::Keep)
             }
             (
-                Status::Pending | Status::Active | Status::Overdue | Status::Completed | Status::Cancelled,
+                Status::Pending
+                | Status::Active
+                | Status::Overdue
+                | Status::Lost
+                | Status::Completed
+                | Status::Cancelled,
                 StaffDecision::NotEjected | StaffDecision::Ejected | StaffDecision::Returned { .. },
             ) => Decision::nothing(self),
         }

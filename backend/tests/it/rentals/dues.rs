@@ -47,11 +47,19 @@ impl World {
 
     /// Presses "pay" on the page of an intent, and lets the provider be asked.
     pub(super) async fn pay_at_provider(&self, rider: &Rider, intent: &Value) {
+        self.press_pay(intent).await;
+        self.verify(rider, intent).await;
+    }
+
+    pub(super) async fn press_pay(&self, intent: &Value) {
         let page = intent["gateway_url"].as_str().unwrap().strip_prefix("http://127.0.0.1:8080").unwrap();
         let request = self.test.anonymous().request(Method::POST, page);
         let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         let answer = self.test.anonymous().send(request.body(Body::from("action=pay")).unwrap()).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+    }
+
+    pub(super) async fn verify(&self, rider: &Rider, intent: &Value) {
         let body = json!({ "intent_id": intent["intent_id"] });
         self.test.bearer(&rider.token).post("/api/v1/payments/verify-topup", body).await.ok();
         self.settle().await;

@@ -3,6 +3,8 @@
 mod doubt;
 mod dues;
 mod inbox;
+mod lost;
+mod paying;
 mod returns;
 mod start;
 mod world;

@@ -27,7 +27,7 @@ create table rentals (
     package_id uuid not null references rental_packages (id),
     power_bank_id uuid references power_banks (id),
     rental_code text not null unique,
-    status text not null check (status in ('pending', 'active', 'completed', 'cancelled', 'overdue')),
+    status text not null check (status in ('pending', 'active', 'completed', 'cancelled', 'overdue', 'lost')),
     started_at timestamptz,
     ended_at timestamptz,
     due_at timestamptz not null,
@@ -46,11 +46,14 @@ create table rentals (
     return_slot uuid references station_slots (id),
     cancel_reason text,
     seat_released_at timestamptz,
+    lost_at timestamptz,
     created_at timestamptz not null,
-    check (status not in ('active', 'overdue', 'completed') or started_at is not null),
+    check (status not in ('active', 'overdue', 'lost', 'completed') or started_at is not null),
+    check (status <> 'lost' or lost_at is not null),
     check (status <> 'completed' or ended_at is not null)
 );
 create unique index rentals_open_power_bank on rentals (power_bank_id) where status in ('pending', 'active', 'overdue');
+create unique index rentals_lost_power_bank on rentals (power_bank_id) where status = 'lost';
 create index rentals_user on rentals (user_id, created_at, id);
 create index rentals_open on rentals (status, due_at) where status in ('pending', 'active', 'overdue');
 create index rentals_unpaid on rentals (user_id) where due_paisa > 0;

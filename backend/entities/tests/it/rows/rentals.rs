@@ -55,6 +55,7 @@ impl Sample for rental::Entity {
             return_slot: Some(id()),
             cancel_reason: Some("cancel reason".to_owned()),
             seat_released_at: Some(at(25)),
+            lost_at: None,
             created_at: at(25),
         }
     }

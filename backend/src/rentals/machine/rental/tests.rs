@@ -26,6 +26,7 @@ fn terms() -> Terms {
         expires_at: second(120),
         max_clock_error: TimeDelta::seconds(2),
         duration: TimeDelta::hours(1),
+        lost_after: TimeDelta::hours(24),
     }
 }
 
@@ -321,4 +322,79 @@ fn staff_decide_only_what_is_open_to_decision() {
     assert_eq!(back.money, Money::Charge { started_at: second(105), ended_at: second(300) });
     let early = staff(active(), StaffDecision::Returned { at: second(1) }, 500);
     assert_eq!(early.money, Money::Charge { started_at: second(105), ended_at: second(105) });
+}
+
+fn overdue() -> Rental {
+    let due = 105 + 3_600;
+    step(active(), Event::DueReached, due).next
+}
+
+fn lost() -> Rental {
+    step(overdue(), Event::LostReached, LOST_S).next
+}
+
+/// Out at 105, due an hour later, lost a day after that.
+const LOST_S: i64 = 105 + 3_600 + 86_400;
+
+#[test]
+fn only_a_rental_that_is_overdue_for_long_enough_is_lost() {
+    for (rental, now, is_lost) in [
+        (overdue(), LOST_S - 1, false),
+        (overdue(), LOST_S, true),
+        (active(), LOST_S, false),
+        (pending(), LOST_S, false),
+        (received(), LOST_S, false),
+        (cancelled(), LOST_S, false),
+        (lost(), LOST_S + 86_400, false),
+    ] {
+        let decision = step(rental, Event::LostReached, now);
+        if !is_lost {
+            assert_eq!(decision, Decision::nothing(rental), "{:?} at {now}", rental.status);
+            continue;
+        }
+        assert_eq!(decision.next, Rental { status: Status::Lost, hold: Hold::Captured, seated: false, ..rental });
+        assert_eq!(decision.money, Money::ChargeLost { started_at: second(105) });
+        assert_eq!((decision.seat, decision.bank), (Seat::Release, Bank::Lost));
+        assert_eq!((decision.incident, decision.news), (Some(Incident::Lost), Some(News::Lost)));
+    }
+}
+
+#[test]
+fn a_lost_bank_that_is_seen_again_turns_its_charge_round_once() {
+    let elsewhere = Place { station: ELSEWHERE, slot: 1 };
+    for (seen, ended_s, bank) in [
+        (inserted(ELSEWHERE, 1, LOST_S + 500, 1), LOST_S + 500, Bank::Returned(elsewhere)),
+        // Told late: it was back before it was called lost.
+        (inserted(ELSEWHERE, 1, 4_000, 1), 4_000, Bank::Returned(elsewhere)),
+        (listed(ELSEWHERE, 1, table(1, None), LOST_S + 500), LOST_S + 500, Bank::Returned(elsewhere)),
+        (Event::Staff(StaffDecision::Returned { at: second(5_000) }), 5_000, Bank::Keep),
+    ] {
+        let decision = step(lost(), seen, LOST_S + 1_000);
+        let (started_at, ended_at) = (second(105), second(ended_s));
+        assert_eq!(decision.money, Money::Recharge { started_at, ended_at }, "{seen:?}");
+        assert_eq!((decision.next.status, decision.next.ended_at), (Status::Completed, Some(ended_at)));
+        assert_eq!((decision.seat, decision.bank, decision.next.hold), (Seat::Keep, bank, Hold::Captured));
+        assert_eq!((decision.incident, decision.news), (Some(Incident::FoundAgain), Some(News::Completed)));
+        assert_eq!(step(decision.next, seen, LOST_S + 2_000), Decision::nothing(decision.next));
+    }
+}
+
+#[test]
+fn an_older_story_or_a_cancellation_does_not_bring_a_lost_bank_back() {
+    let rental = lost();
+    for (event, incident) in [
+        (inserted(ELSEWHERE, 1, 50, 1), Some(Incident::StaleSighting)),
+        (inserted(HERE, SLOT, 103, VERDICT_NO.0 - 1), Some(Incident::StaleSighting)),
+        (listed(HERE, SLOT, table(VERDICT_NO.0 - 1, None), LOST_S), None),
+        (listed(ELSEWHERE, 1, table(1, None), 100), None),
+        (Event::CancelAsked, None),
+        (Event::DueReached, None),
+        (Event::DoubtAged, None),
+        (about(DONE, LOST_S), None),
+        (Event::Staff(StaffDecision::NotEjected), None),
+    ] {
+        let decision = step(rental, event, LOST_S + 10);
+        assert_eq!((decision.next.status, decision.money), (Status::Lost, Money::Keep), "{event:?}");
+        assert_eq!(decision.incident, incident, "{event:?}");
+    }
 }

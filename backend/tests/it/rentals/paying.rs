@@ -1,0 +1,245 @@
+//! How a rental is paid: with points, at a provider before it starts, by free minutes and capped days.
+
+use super::world::{ONE_HOUR, Rider, World};
+use crate::staff::staff_token;
+use crate::test_app::Answer;
+use axum::http::StatusCode;
+use entities::admin_profile::AdminRole;
+use entities::id::RentalId;
+use entities::rental::RentalStatus;
+use protocol::control::Verdict;
+use serde_json::{Value, json};
+
+impl World {
+    async fn start_with(&self, rider: &Rider, key: &str, more: Value) -> Answer {
+        let mut body = json!({ "station_sn": "A", "package_id": ONE_HOUR });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.test.bearer(&rider.token).post_once(key, "/api/v1/payments/rentals/start", body).await
+    }
+
+    async fn started(&self, rider: &Rider, key: &str, more: Value) -> RentalId {
+        let answer = self.start_with(rider, key, more).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.body);
+        self.settle().await;
+        answer.body["id"].as_str().unwrap().parse().unwrap()
+    }
+
+    async fn options(&self, rider: &Rider, question: Value) -> Answer {
+        self.test.bearer(&rider.token).post("/api/v1/payments/calculate-options", question).await
+    }
+}
+
+#[tokio::test]
+async fn points_pay_a_part_and_come_back_as_points_when_nothing_came_out() {
+    for world in World::on_each_backend().await {
+        let a = world.station("A", &[Some(1)]).await;
+        let rider = world.rider(500).await;
+        world.give_points(&rider, 300).await;
+        let too_many = json!({ "payment_mode": "wallet_points", "points_to_use": 501 });
+        world.start_with(&rider, "too-many", too_many).await.problem(422, "split_total_mismatch");
+        let alone = json!({ "payment_mode": "points" });
+        world.start_with(&rider, "not-enough", alone).await.problem(402, "insufficient_points");
+        assert_eq!((world.money(&rider).await, world.points(&rider).await), ((50_000, 0), 300));
+
+        let both = json!({ "payment_mode": "wallet_points", "points_to_use": 200 });
+        let id = world.started(&rider, "with-both", both.clone()).await;
+        assert_eq!((world.money(&rider).await, world.points(&rider).await), ((47_000, 5_000), 100));
+        world.all_books_agree().await;
+        world.verdict(id, Verdict::Failed { reason: 1 }).await;
+        assert_eq!((world.money(&rider).await, world.points(&rider).await), ((50_000, 0), 300));
+        world.all_books_agree().await;
+
+        let id = world.started(&rider, "with-both-again", both).await;
+        world.verdict(id, Verdict::Done).await;
+        world.advance_s(600);
+        world.insert(a, 1, 1).await;
+        let row = world.rental(id).await;
+        assert_eq!((row.amount_paid_paisa.0, row.points_paid_paisa.0), (5_000, 2_000));
+        assert_eq!((world.money(&rider).await, world.points(&rider).await), ((47_000, 0), 100));
+        assert_eq!(world.receipts(&rider, "rental").await, [(json!("50.00"), json!("combination"))]);
+        world.all_books_agree().await;
+    }
+}
+
+#[tokio::test]
+async fn what_free_minutes_save_comes_back_money_as_money_and_points_as_points() {
+    for world in World::on_each_backend().await {
+        let a = world.station("A", &[Some(1)]).await;
+        let staff = world.test.bearer(staff_token(&world.test, AdminRole::Admin).await);
+        let package = json!({
+            "name": "Five minutes free", "duration_minutes": 60, "price": { "amount": "50.00", "currency": "NPR" },
+            "package_type": "hourly", "payment_model": "prepaid", "free_minutes": 5,
+            "daily_cap": { "amount": "80.00", "currency": "NPR" },
+        });
+        let mut wrong = package.clone();
+        wrong["daily_cap"]["amount"] = json!("49.99");
+        staff.post("/api/v1/admin/packages", wrong).await.problem(422, "validation_failed");
+        let made = staff.post("/api/v1/admin/packages", package).await.ok();
+        assert_eq!((&made["free_minutes"], &made["daily_cap"]["amount"]), (&json!(5), &json!("80.00")));
+
+        let rider = world.rider(500).await;
+        world.give_points(&rider, 100).await;
+        let more = json!({ "package_id": made["id"], "payment_mode": "wallet_points" });
+        let id = world.started(&rider, "back-at-once", more).await;
+        world.verdict(id, Verdict::Done).await;
+        assert_eq!((world.money(&rider).await, world.points(&rider).await), ((46_000, 5_000), 0));
+        world.advance_s(299);
+        world.insert(a, 1, 1).await;
+        assert_eq!(world.rental(id).await.amount_paid_paisa.0, 0);
+        assert_eq!((world.money(&rider).await, world.points(&rider).await), ((50_000, 0), 100));
+        world.all_books_agree().await;
+
+        let id = world.started(&rider, "back-late", json!({ "package_id": made["id"] })).await;
+        world.verdict(id, Verdict::Done).await;
+        world.advance_s(10 * 3_600);
+        world.insert(a, 1, 1).await;
+        // The late fee alone would be 100.
+        assert_eq!(world.rental(id).await.amount_paid_paisa.0, 8_000);
+        world.all_books_agree().await;
+    }
+}
+
+#[tokio::test]
+async fn a_rental_that_is_paid_at_a_provider_starts_when_the_money_is_there() {
+    for world in World::on_each_backend().await {
+        let a = world.station("A", &[Some(1)]).await;
+        let rider = world.rider(0).await;
+        let no_method = json!({ "payment_mode": "direct" });
+        world.start_with(&rider, "no-method", no_method).await.problem(422, "payment_method_required");
+        let direct = json!({ "payment_mode": "direct", "payment_method_id": world.sandbox_method().await });
+        let asked = world.start_with(&rider, "pay-first", direct.clone()).await.problem(402, "payment_required");
+        let again = world.start_with(&rider, "pay-first", direct).await;
+        assert_eq!(again.body, asked, "the same key is the same payment");
+        let payment = &asked["payment"];
+        assert_eq!(payment["amount"]["amount"], "50.00");
+        assert_eq!(world.money(&rider).await, (0, 0));
+
+        world.pay_at_provider(&rider, payment).await;
+        assert_eq!(world.money(&rider).await, (0, 5_000));
+        let path = format!("/api/v1/payments/status/{}", payment["intent_id"].as_str().unwrap());
+        let status = world.test.bearer(&rider.token).get(&path).await.ok();
+        let id: RentalId = status["rental_id"].as_str().unwrap().parse().unwrap();
+        assert_eq!(status["intent_type"], "rental_payment");
+        world.verdict(id, Verdict::Done).await;
+        world.advance_s(60);
+        world.insert(a, 1, 1).await;
+        assert_eq!(world.rental(id).await.status, RentalStatus::Completed);
+        assert_eq!(world.money(&rider).await, (0, 0));
+        world.books_agree().await;
+    }
+}
+
+#[tokio::test]
+async fn a_paid_start_that_is_refused_leaves_the_money_in_the_wallet_and_is_told() {
+    for world in World::on_each_backend().await {
+        world.station("A", &[Some(1)]).await;
+        let (rider, quicker) = (world.rider(0).await, world.rider(500).await);
+        let direct = json!({ "payment_mode": "direct", "payment_method_id": world.sandbox_method().await });
+        let asked = world.start_with(&rider, "pay-first", direct.clone()).await;
+        world.start_and_eject(&quicker, "A").await;
+        world.pay_at_provider(&rider, &asked.body["payment"]).await;
+        assert_eq!(world.money(&rider).await, (5_000, 0));
+        let told = world.test.bearer(&rider.token).get("/api/v1/notifications").await.ok();
+        let told = told["items"].as_array().unwrap().clone();
+        let refused = told.iter().find(|item| item["title"] == "Your rental did not start").unwrap();
+        assert!(refused["message"].as_str().unwrap().contains("No charged power bank"), "{refused}");
+        // And a start that could not happen now is refused before anything is paid.
+        let refused = world.start_with(&rider, "pay-in-vain", direct).await;
+        refused.problem(409, "no_powerbanks_available");
+        world.books_agree().await;
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_was_paid_long_after_is_not_made() {
+    for world in World::on_each_backend().await {
+        world.station("A", &[Some(1)]).await;
+        let rider = world.rider(0).await;
+        let direct = json!({ "payment_mode": "direct", "payment_method_id": world.sandbox_method().await });
+        let asked = world.start_with(&rider, "pay-first", direct).await;
+        world.press_pay(&asked.body["payment"]).await;
+        // The provider is not asked for half an hour: its answer was lost, and the poll was late.
+        world.advance_s(31 * 60);
+        world.verify(&rider, &asked.body["payment"]).await;
+        assert_eq!(world.money(&rider).await, (5_000, 0));
+        let told = world.test.bearer(&rider.token).get("/api/v1/notifications").await.ok();
+        assert!(told.to_string().contains("The payment came too late"), "{told}");
+        world.books_agree().await;
+    }
+}
+
+#[tokio::test]
+async fn options_say_what_something_costs_and_what_is_missing() {
+    for world in World::on_each_backend().await {
+        world.station("A", &[Some(1)]).await;
+        let rider = world.rider(20).await;
+        world.give_points(&rider, 120).await;
+        let asked = world.options(&rider, json!({ "scenario": "pre_payment", "package_id": ONE_HOUR })).await.ok();
+        assert_eq!(asked["total_amount"]["amount"], "50.00");
+        assert_eq!(asked["user_balances"]["points"], 120);
+        assert_eq!(
+            asked["payment_breakdown"],
+            json!({
+                "points_used": 120, "points_amount": { "amount": "12.00", "currency": "NPR" },
+                "wallet_used": { "amount": "38.00", "currency": "NPR" },
+            })
+        );
+        assert_eq!(
+            (&asked["is_sufficient"], &asked["shortfall"]["amount"], &asked["suggested_topup"]["amount"]),
+            (&json!(false), &json!("18.00"), &json!("100.00"))
+        );
+        let wallet = json!({ "scenario": "pre_payment", "package_id": ONE_HOUR, "payment_mode": "wallet" });
+        assert_eq!(world.options(&rider, wallet).await.ok()["shortfall"]["amount"], "30.00");
+        let top_up = json!({ "scenario": "wallet_topup", "amount": { "amount": "150.00", "currency": "NPR" } });
+        assert_eq!(world.options(&rider, top_up).await.ok()["suggested_topup"]["amount"], "200.00");
+        let due = json!({ "scenario": "settle_dues" });
+        world.options(&rider, due).await.problem(409, "no_due_amount");
+        let wrong = json!({ "scenario": "post_payment", "package_id": ONE_HOUR });
+        world.options(&rider, wrong).await.problem(422, "validation_failed");
+        world.top_up(&rider, 18).await;
+        let asked = world.options(&rider, json!({ "scenario": "pre_payment", "package_id": ONE_HOUR })).await.ok();
+        assert_eq!((&asked["is_sufficient"], &asked["suggested_topup"]), (&json!(true), &json!(null)));
+    }
+}
+
+#[tokio::test]
+async fn a_rental_keeps_the_late_fee_that_its_rider_agreed_to() {
+    for world in World::on_each_backend().await {
+        let a = world.station("A", &[Some(1)]).await;
+        let rider = world.rider(500).await;
+        let staff = world.test.bearer(staff_token(&world.test, AdminRole::Admin).await);
+        let id = world.start_and_eject(&rider, "A").await;
+
+        let path = "/api/v1/admin/late-fee-configs";
+        let rate = json!({ "amount": "30.00", "currency": "NPR" });
+        let flat = json!({ "name": "Flat", "fee_type": "flat_rate", "flat_rate_per_hour": rate, "grace_minutes": 10 });
+        let lacking = json!({ "name": "Flat", "fee_type": "compound", "flat_rate_per_hour": rate });
+        staff.post(path, lacking).await.problem(422, "validation_failed");
+        let made = staff.post(path, flat).await.ok();
+        assert_eq!((&made["version"], &made["is_active"]), (&json!(2), &json!(false)));
+        let try_on = |config: &Value| {
+            json!({ "config_id": config, "package_id": ONE_HOUR, "late_minutes": 70 })
+        };
+        let trial = staff.post(&format!("{path}/test-calculation"), try_on(&made["id"])).await.ok();
+        assert_eq!(
+            (&trial["late_fee"]["amount"], &trial["total"]["amount"], &trial["version"]),
+            (&json!("30.00"), &json!("80.00"), &json!(2))
+        );
+        let activated = staff.post(&format!("{path}/{}/activate", made["id"].as_str().unwrap()), json!({})).await.ok();
+        assert_eq!(activated["is_active"], true);
+        let listed = staff.get(path).await.ok();
+        let active: Vec<_> = listed["items"].as_array().unwrap().iter().map(|item| &item["is_active"]).collect();
+        assert_eq!(active, [&json!(true), &json!(false)]);
+
+        // 70 minutes late by the old rate: 68 of them at twice the price, capped at 100.
+        world.advance_s(3_600 + 70 * 60);
+        world.insert(a, 1, 1).await;
+        assert_eq!(world.rental(id).await.overdue_amount_paisa.0, 10_000);
+        world.settle().await;
+        let id = world.start_and_eject(&rider, "A").await;
+        world.advance_s(3_600 + 70 * 60);
+        world.insert(a, 1, 1).await;
+        assert_eq!(world.rental(id).await.overdue_amount_paisa.0, 3_000);
+        world.all_books_agree().await;
+    }
+}
