@@ -66,6 +66,7 @@ fn queues() -> Vec<Queue> {
         points::on_identity::QUEUE,
         payments::reconcile::QUEUE,
         rentals::delivery::QUEUE,
+        rentals::cancel::QUEUE,
         rentals::overdue::QUEUE,
         rentals::on_payments::QUEUE,
         achievements::on_rentals::QUEUE,

@@ -154,6 +154,8 @@ pub const PACKAGE_MINUTES_MAX: i32 = 60 * 24 * 31;
 pub const PACKAGE_PRICE_MAX: entities::money::Paisa = entities::money::Paisa(10_000_000);
 /// The longest name that staff may give to something, characters.
 pub const NAME_MAX: usize = 100;
+/// The shortest reason for calling a rental off, characters.
+pub const CANCEL_REASON_MIN: usize = 5;
 /// The longest description, characters.
 pub const DESCRIPTION_MAX: usize = 1_000;
 /// Shortest password of staff, characters.

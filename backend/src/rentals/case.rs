@@ -3,11 +3,11 @@
 use super::incidents::{self, About};
 use super::machine::command::{self as about, Command, State};
 use super::machine::rental::{
-    Bank, Decision, Event, Hold, Incident, Money, News as Told, Rental, Seat, Status, Terms,
+    Ask, Bank, Decision, Event, Hold, Incident, Money, News as Told, Rental, Seat, Status, Terms,
 };
 use super::metrics::Applied;
 use super::pricing::{self, Bill, PackageSnapshot};
-use super::{CancelReason, News, overdue, places};
+use super::{CancelReason, News, cancel, overdue, places};
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::news;
@@ -105,6 +105,10 @@ impl Case {
         self.write_command(tx, &decision, event).await?;
         self.write_seat(tx, decision.seat).await?;
         let return_slot = self.write_bank(tx, &decision, level_percent).await?;
+        match decision.ask {
+            Ask::Nothing => {}
+            Ask::Withdraw => cancel::call_off(tx, self.command.id).await?,
+        }
         let charged = self.write_money(tx, &decision, event).await?;
         self.write_rental(tx, &decision, event, charged, return_slot).await?;
         if let Some(incident) = decision.incident {
@@ -183,7 +187,7 @@ impl Case {
         let bill = match decision.money {
             Money::Keep => return Ok(None),
             Money::Void => {
-                holds::void(tx, tx.now(), self.rental.id, cancel_reason(event).as_str()).await?;
+                holds::void(tx, tx.now(), self.rental.id, self.cancel_reason(event).as_str()).await?;
                 return Ok(None);
             }
             Money::Recharge { started_at, ended_at } => {
@@ -256,7 +260,7 @@ impl Case {
         }
         match next.status {
             Status::Cancelled => {
-                change.cancel_reason = Set(Some(cancel_reason(event).as_str().to_owned()));
+                change.cancel_reason = Set(Some(self.cancel_reason(event).as_str().to_owned()));
                 change.payment_status = Set(RentalPaymentStatus::Refunded);
             }
             Status::Active if before.status == Status::Cancelled => {
@@ -339,7 +343,7 @@ impl Case {
                 let station_name = self.station_name(tx, self.rental.station_id).await?;
                 News::Started { rental, user, code, station_name, started_at, due_at }
             }
-            Told::Cancelled => News::Cancelled { rental, user, code, reason: cancel_reason(event) },
+            Told::Cancelled => News::Cancelled { rental, user, code, reason: self.cancel_reason(event) },
             Told::Completed => {
                 let charged = charged.ok_or_else(|| self.impossible("completed without a bill"))?;
                 let station = match decision.bank {
@@ -377,6 +381,14 @@ impl Case {
     async fn station_name(&self, tx: &Tx, id: StationId) -> Result<String> {
         let station = station::Entity::find_by_id(id).one(tx).await?;
         Ok(station.ok_or_else(|| self.impossible("its station is missing"))?.station_name)
+    }
+
+    /// What was not sent because the rider called it off is the rider's doing.
+    fn cancel_reason(&self, event: Event) -> CancelReason {
+        match reason_of(event) {
+            CancelReason::StationUnreachable if cancel::is_wished(&self.rental) => CancelReason::Withdrawn,
+            reason => reason,
+        }
     }
 
     fn impossible(&self, what: &str) -> Error {
@@ -476,7 +488,7 @@ fn reason(event: Event) -> Option<String> {
     }
 }
 
-fn cancel_reason(event: Event) -> CancelReason {
+fn reason_of(event: Event) -> CancelReason {
     match event {
         Event::Command { event, .. } => match event {
             about::Event::NeverOffered

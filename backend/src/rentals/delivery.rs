@@ -287,7 +287,7 @@ async fn settle(app: &App, job: &Job, id: CommandId, event: Event) -> Result<()>
     Ok(())
 }
 
-async fn learn(app: &App, id: CommandId, event: Event) -> Result<()> {
+pub(super) async fn learn(app: &App, id: CommandId, event: Event) -> Result<()> {
     let write = app.db.write(move |tx| Box::pin(async move { outcome::learn(tx, id, event).await }));
     write.await?.count(app.clock.now());
     Ok(())
@@ -302,7 +302,7 @@ async fn again_at(app: &App, job: &Job, at: DateTime<Utc>) -> Result<()> {
     write.await
 }
 
-fn client(app: &App, gateway_url: &str) -> GatewayClient {
+pub(super) fn client(app: &App, gateway_url: &str) -> GatewayClient {
     GatewayClient::new(app.http.clone(), gateway_url, &app.secrets.internal_key)
 }
 

@@ -17,6 +17,8 @@ mod settings;
 pub mod direct;
 pub mod start;
 
+pub mod cancel;
+
 pub mod delivery;
 pub mod gateway_client;
 
@@ -223,6 +225,7 @@ refusals! {
         PaymentRequired = 402 "payment_required" "It must be paid first.",
         PaidTooLate = 409 "paid_too_late" "The payment came too late to start a rental with it.",
         InsufficientPostpaidBalance = 402 "insufficient_postpaid_balance" "The wallet holds less than a postpaid rental needs.",
+        PowerBankNotReturned = 409 "powerbank_not_returned" "The power bank is out; return it to end the rental.",
         NoDueAmount = 409 "no_due_amount" "Nothing is open for this rental.",
         PaymentAmountMismatch = 422 "payment_amount_mismatch" "Another amount is open; it is paid whole or not at all.",
         InvalidRentalStatus = 409 "invalid_rental_status" "The rental is not in a state that allows this.",
@@ -235,6 +238,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(start::start))
         .routes(routes!(start::start_as_payment))
         .routes(routes!(options::calculate))
+        .routes(routes!(cancel::cancel))
         .routes(routes!(dues::pay_due))
         .routes(routes!(dues::pay_due_as_payment))
         .routes(routes!(active::show))
