@@ -175,6 +175,10 @@ impl Backend {
         self.step(Event::DueReached, tick);
     }
 
+    pub(super) fn lost_reached(&mut self, tick: Tick) {
+        self.step(Event::LostReached, tick);
+    }
+
     pub(super) fn decide(&mut self, decision: StaffDecision, tick: Tick) {
         self.step(Event::Staff(decision), tick);
     }
@@ -261,6 +265,11 @@ impl Backend {
         self.rental.is_some_and(|rental| rental.command.is_in_doubt(terms().expires_at, tick.now()))
     }
 
+    /// `places::rental_of`: the rental is open, or its bank was charged as lost.
+    fn looks_for_bank(&self) -> bool {
+        self.status().is_some_and(|status| status.is_open() || status == Status::Lost)
+    }
+
     fn learn(&mut self, event: About, tick: Tick) {
         self.learn_at(event, Moment { happened_at: tick.now(), quality: None, event_no: None }, tick);
     }
@@ -301,6 +310,15 @@ impl Backend {
                 // A re-opened rental has no hold: it is paid from the wallet.
                 self.hold_resolved += u8::from(before.hold == super::machine::rental::Hold::Held);
             }
+            Money::ChargeLost { .. } => {
+                self.bills += 1;
+                self.hold_resolved += u8::from(before.hold == super::machine::rental::Hold::Held);
+            }
+            // The one bill there is gives way to another one.
+            Money::Recharge { started_at, ended_at } => {
+                assert!(started_at <= ended_at, "a bill that runs backwards");
+                assert!(self.bills == 1 && before.status == Status::Lost, "a charge turned round that was not made");
+            }
         }
         match decision.bank {
             Bank::Keep if decision.next.status == Status::Completed && before.status != Status::Completed => {
@@ -309,6 +327,7 @@ impl Backend {
             Bank::Keep | Bank::StillIn => {}
             Bank::WithRider => self.book = Booked::WithRider,
             Bank::Returned(place) => self.book = Booked::In(place),
+            Bank::Lost => self.book = Booked::Missing,
         }
         match decision.incident {
             None => {}
@@ -318,6 +337,7 @@ impl Backend {
             }
             Some(Incident::Contradiction) => self.incidents.contradiction = true,
             Some(Incident::StaleSighting) => self.incidents.stale = true,
+            Some(Incident::Lost | Incident::FoundAgain) => {}
         }
         if let Event::Sighted { sight, .. } = event
             && before.status == Status::Pending
@@ -338,7 +358,7 @@ impl Backend {
             Body::Result(verdict) => self.learn_at(About::Verdict(*verdict), row.moment, tick),
             Body::Inserted { slot } => {
                 let place = Place { station: whose.id(), slot: *slot };
-                if self.status().is_some_and(Status::is_open) {
+                if self.looks_for_bank() {
                     self.step(Event::Sighted { sight: Sight::Inserted(place), moment: row.moment }, tick);
                 } else {
                     self.book = Booked::In(place);
@@ -373,12 +393,12 @@ impl Backend {
         for (seen, slot) in slots.iter().zip(1..) {
             let place = Place { station: STATION, slot };
             let booked_here = self.book == Booked::In(place);
-            let is_open = self.status().is_some_and(Status::is_open);
+            let is_open = self.looks_for_bank();
             let is_believed = match seen {
                 Seen::Bank if is_open => {
                     let agrees = self.status() == Some(Status::Pending) && booked_here;
                     self.step(Event::Sighted { sight: Sight::Listed { place, table }, moment }, tick);
-                    agrees || !self.status().is_some_and(Status::is_open)
+                    agrees || !self.looks_for_bank()
                 }
                 Seen::Bank => !self.is_older_story(moment),
                 Seen::Unreadable => !booked_here,

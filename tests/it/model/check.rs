@@ -40,14 +40,14 @@ pub(super) fn always(w: &World) -> Option<String> {
         }
         Hold::Held | Hold::Voided | Hold::Captured => {}
     }
-    let is_out = matches!(rental.status, Status::Active | Status::Overdue | Status::Completed);
+    let is_out = matches!(rental.status, Status::Active | Status::Overdue | Status::Lost | Status::Completed);
     if is_out && !w.facts.left && is_true {
         return broken("R4: the rental runs although no bank left");
     }
     if w.backend.hold_resolved != u8::from(rental.hold != Hold::Held) {
         return broken("R3: a hold is captured or voided exactly once");
     }
-    if w.backend.bills != u8::from(rental.status == Status::Completed) {
+    if w.backend.bills != u8::from(matches!(rental.status, Status::Lost | Status::Completed)) {
         return broken("R7: one rental, one bill");
     }
     if rental.status == Status::Completed && w.bank == super::world::BankIs::WithRider && is_true {
@@ -75,7 +75,7 @@ pub(super) fn at_rest(w: &World) -> Option<String> {
     if w.station.board.flash.events().next().is_some() {
         return broken("I4: the station keeps events that nobody asks for");
     }
-    if rental.status.is_open() {
+    if rental.status.is_open() || rental.status == Status::Lost {
         return Some(format!("R8: the rental rests in {:?}, {:?}", rental.status, w.backend.incidents));
     }
     let is_true = !w.facts.staff_erred;

@@ -197,7 +197,7 @@ pub(super) fn note_learned(w: &mut World) {
     match learned.by_table {
         Some(Status::Cancelled) => w.mark(Row::InventoryShowsBank),
         Some(Status::Active) => w.mark(Row::InventoryShowsGone),
-        Some(Status::Pending | Status::Overdue | Status::Completed) | None => {}
+        Some(Status::Pending | Status::Overdue | Status::Lost | Status::Completed) | None => {}
     }
     if learned.by_return {
         w.mark(Row::BankReturned);
@@ -468,7 +468,7 @@ pub(super) fn staff_decide(w: &mut World, errs: bool) -> Option<()> {
 }
 
 pub(super) fn staff_find_bank(w: &mut World) -> Option<()> {
-    let is_out = matches!(w.backend.status(), Some(Status::Active | Status::Overdue));
+    let is_out = matches!(w.backend.status(), Some(Status::Active | Status::Overdue | Status::Lost));
     let is_shown = w.backend.incidents.parked || w.facts.staff_erred;
     when(w.tick == Tick::Day && is_out && is_shown && w.bank != BankIs::WithRider)?;
     let tick = w.tick;

@@ -2,10 +2,10 @@
 
 use super::gateway::Phase;
 use super::machine::command::State;
-use super::machine::rental::Status;
+use super::machine::rental::{Rental, Status};
 use super::moves::*;
 use super::station::Motor;
-use super::world::{BankIs, EXPIRES_AT_MS, Shell, Tick, World};
+use super::world::{BankIs, EXPIRES_AT_MS, Shell, Tick, World, terms};
 use protocol::session::commands::ActuationOutcome;
 use protocol::session::outcome::Row;
 use protocol::types::SlotNumber;
@@ -26,6 +26,8 @@ pub(super) enum Step {
     SettleDoubt,
     /// The rental's time is over.
     MarkOverdue,
+    /// It has been over for too long.
+    MarkLost,
     /// The gateway writes the COMMAND that waits in its table.
     Write,
     CarryToStation,
@@ -108,6 +110,7 @@ impl Step {
         Self::NeverOffered,
         Self::SettleDoubt,
         Self::MarkOverdue,
+        Self::MarkLost,
         Self::Write,
         Self::CarryToStation,
         Self::CarryToGateway,
@@ -170,6 +173,13 @@ pub(super) fn take(w: &mut World, step: Step) -> Option<()> {
             when(due && w.backend.status() == Some(Status::Active))?;
             let tick = w.tick;
             Rc::make_mut(&mut w.backend).due_reached(tick);
+            Some(())
+        }
+        Step::MarkLost => {
+            let lost = |rental: Rental| w.tick.now() >= rental.due_at + terms().lost_after;
+            when(w.backend.rental.is_some_and(lost) && w.backend.status() == Some(Status::Overdue))?;
+            let tick = w.tick;
+            Rc::make_mut(&mut w.backend).lost_reached(tick);
             Some(())
         }
         Step::Write => write(w, false),

@@ -42,7 +42,7 @@ pub(super) fn terms() -> Terms {
         expires_at: time(EXPIRES_AT_MS),
         max_clock_error: TimeDelta::milliseconds(i64::from(CLOCK_ERROR_MS)),
         duration: TimeDelta::hours(1),
-        lost_after: TimeDelta::hours(24),
+        lost_after: TimeDelta::hours(12),
     }
 }
 
