@@ -70,7 +70,8 @@ pub(super) async fn create(
         rupees => match Paisa::parse(rupees) {
             Ok(cap) => Some(Money::from(cap)),
             Err(_) => {
-                let refused = Problem::invalid("/daily_cap", "must be rupees with two decimals, such as 200.00");
+                let refused =
+                    Problem::invalid("/daily_cap", "must be rupees with two decimals, such as 200.00");
                 return show(&app, signed_in.email, Some(problem_text(refused.into())?)).await;
             }
         },

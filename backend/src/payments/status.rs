@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use entities::id::UserId;
+use entities::id::{RentalId, UserId};
 use entities::payment_attempt;
 use entities::payment_intent::{self, PaymentIntentStatus, PaymentIntentType};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};

@@ -261,7 +261,8 @@ fn lost_banks_are_nowhere(books: &Books, findings: &mut Findings) {
 
 fn bills_can_be_made_again(books: &Books, findings: &mut Findings) -> Result<()> {
     let billed = books.rentals.iter().filter(|row| {
-        matches!(row.status, RentalStatus::Lost | RentalStatus::Completed) && row.rules_version == RULES_VERSION
+        matches!(row.status, RentalStatus::Lost | RentalStatus::Completed)
+            && row.rules_version == RULES_VERSION
     });
     for rental in billed {
         let Ok(bill) = bills::of(rental) else {

@@ -5,12 +5,12 @@
 //! the truth of the station decides as ever. A bank that is out is returned, not cancelled; within the
 //! package's free minutes that costs nothing.
 
+use super::Refusal;
 use super::case::Case;
 use super::delivery;
 use super::detail::{self, Rental};
 use super::machine::command::Event as About;
 use super::machine::rental::{Event, Status};
-use super::Refusal;
 use crate::app::App;
 use crate::auth::Rider;
 use crate::db::Tx;

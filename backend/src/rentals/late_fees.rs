@@ -74,13 +74,7 @@ impl From<late_fee_config::Model> for LateFee {
             grace_minutes: row.grace_minutes,
             cap_per_day: row.cap_per_day_paisa.map(Money::from),
         };
-        Self {
-            id: row.id,
-            version: row.version,
-            terms,
-            is_active: row.is_active,
-            created_at: row.created_at,
-        }
+        Self { id: row.id, version: row.version, terms, is_active: row.is_active, created_at: row.created_at }
     }
 }
 
@@ -245,7 +239,10 @@ fn check(terms: &LateFeeTerms) -> Result<(), Problem> {
         Some(rate) if is_flat => drop(rate.positive("/flat_rate_per_hour/amount")?),
         None if !is_flat => {}
         Some(_) | None => {
-            return Err(Problem::invalid("/flat_rate_per_hour", "is for types with a flat rate, and needed there"));
+            return Err(Problem::invalid(
+                "/flat_rate_per_hour",
+                "is for types with a flat rate, and needed there",
+            ));
         }
     }
     if !(0..=limits::FREE_MINUTES_MAX).contains(&terms.grace_minutes) {
@@ -257,10 +254,8 @@ fn check(terms: &LateFeeTerms) -> Result<(), Problem> {
 }
 
 async fn add(tx: &Tx, terms: &LateFeeTerms) -> Result<late_fee_config::Model> {
-    let newest = late_fee_config::Entity::find()
-        .order_by_desc(late_fee_config::Column::Version)
-        .one(tx)
-        .await?;
+    let newest =
+        late_fee_config::Entity::find().order_by_desc(late_fee_config::Column::Version).one(tx).await?;
     let row = late_fee_config::ActiveModel {
         id: Set(tx.new_uuid().into()),
         version: Set(newest.map_or(1, |newest| newest.version + 1)),

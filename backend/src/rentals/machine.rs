@@ -7,3 +7,4 @@
 pub mod command;
 pub mod decision;
 pub mod rental;
+pub mod sight;

@@ -12,6 +12,7 @@ mod bills;
 mod case;
 mod incidents;
 mod places;
+mod preconditions;
 mod settings;
 
 pub mod direct;

@@ -112,7 +112,9 @@ pub(crate) async fn calculate(
     let points = points::balance(app.db.read(), rider.user_id).await?.current;
     let plan = match question.scenario {
         // The money comes from outside: none of it is there yet.
-        Scenario::WalletTopup => return Ok(Json(options(&question, total, (wallet, points), Split::default(), total))),
+        Scenario::WalletTopup => {
+            return Ok(Json(options(&question, total, (wallet, points), Split::default(), total)));
+        }
         Scenario::PostPayment => split::plan(total, PaymentMode::Wallet, None, 0),
         Scenario::PrePayment | Scenario::SettleDues => {
             split::plan(total, question.payment_mode, question.points_to_use, points)

@@ -48,7 +48,9 @@ async fn run(app: App, job: Job) -> Result<()> {
                     case.step(tx, Event::LostReached, None).await?;
                     job.finish(tx).await
                 }
-                Status::Pending | Status::Lost | Status::Completed | Status::Cancelled => job.finish(tx).await,
+                Status::Pending | Status::Lost | Status::Completed | Status::Cancelled => {
+                    job.finish(tx).await
+                }
             }
         })
     });

@@ -59,7 +59,10 @@ impl Settings {
         };
         let fee = self.rupees(LOST_FEE, limits::LOST_FEE)?;
         // At least an hour: a bank that is due this minute is late, not lost.
-        Ok(LostRule { after_minutes: hours.clamp(1, limits::LOST_AFTER_HOURS_MAX) * 60, fee_paisa: fee.0.max(0) })
+        Ok(LostRule {
+            after_minutes: hours.clamp(1, limits::LOST_AFTER_HOURS_MAX) * 60,
+            fee_paisa: fee.0.max(0),
+        })
     }
 
     fn rupees(&self, key: &str, otherwise: Paisa) -> Result<Paisa> {

@@ -5,10 +5,10 @@
 //! watches the rental; the bank comes when the station has spoken.
 
 use super::detail::{self, Rental};
-use super::pricing::{self, PackageSnapshot, Payment, RULES_VERSION};
 use super::direct::{self, PaymentRequired};
+use super::pricing::{self, PackageSnapshot, Payment, RULES_VERSION};
 use super::settings::{self, Settings};
-use super::{Refusal, delivery};
+use super::{Refusal, delivery, preconditions};
 use crate::app::App;
 use crate::auth::Rider;
 use crate::db::Tx;
@@ -28,10 +28,9 @@ use entities::command::{self, CommandKind, CommandState};
 use entities::id::{CommandId, PaymentMethodId, RentalId, RentalPackageId, UserId};
 use entities::money::Paisa;
 use entities::rental::{self, RentalPaymentStatus, RentalStatus};
-use entities::user_kyc::{self, KycStatus};
-use entities::{power_bank, rental_package, station, station_slot, user, user_profile};
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, Set};
+use entities::{power_bank, rental_package, station, station_slot};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, Set};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -101,10 +100,10 @@ pub(super) const ROUTE: &str = "rentals/start";
 /// Starts the rental in the caller's transaction; a refusal leaves nothing behind once that is rolled back.
 pub(super) async fn begin(tx: &Tx, app: &App, user: UserId, wanted: &StartRental) -> Result<Rental> {
     let asked = look_up(tx, wanted).await?;
-    meets_prerequisites(tx, user, &asked.settings).await?;
-    take_seat(tx, user).await?;
-    owes_nothing(tx, user).await?;
-    is_reachable(app, &asked.station)?;
+    preconditions::meets_prerequisites(tx, user, &asked.settings).await?;
+    preconditions::take_seat(tx, user).await?;
+    preconditions::owes_nothing(tx, user).await?;
+    preconditions::is_reachable(app, &asked.station)?;
 
     let (snapshot, hold) = agree(tx, &asked).await?;
     let payment = how_paid(tx, user, &snapshot, hold, wanted).await?;
@@ -120,13 +119,10 @@ pub(super) async fn begin(tx: &Tx, app: &App, user: UserId, wanted: &StartRental
 /// Whether it could start now, and what would be set aside; changes nothing.
 pub(super) async fn would_hold(tx: &Tx, app: &App, user: UserId, wanted: &StartRental) -> Result<Paisa> {
     let asked = look_up(tx, wanted).await?;
-    meets_prerequisites(tx, user, &asked.settings).await?;
-    let rider = user::Entity::find_by_id(user).one(tx).await?;
-    if rider.is_some_and(|rider| rider.open_rentals >= limits::OPEN_RENTALS_MAX) {
-        return Err(no_seat(tx, user).await?.into());
-    }
-    owes_nothing(tx, user).await?;
-    is_reachable(app, &asked.station)?;
+    preconditions::meets_prerequisites(tx, user, &asked.settings).await?;
+    preconditions::has_seat(tx, user).await?;
+    preconditions::owes_nothing(tx, user).await?;
+    preconditions::is_reachable(app, &asked.station)?;
     let banks = stations::rentable_banks(tx, asked.station.id).await?;
     if !banks.iter().any(|bank| is_wanted(bank, wanted.power_bank_sn.as_deref())) {
         return Err(no_bank(wanted.power_bank_sn.as_deref()).into());
@@ -175,75 +171,6 @@ async fn how_paid(
         let detail = format!("NPR {hold} needs {} points at most.", mismatch.points_needed);
         payments::Refusal::SplitMismatch.problem().detail(detail).into()
     })
-}
-
-async fn meets_prerequisites(tx: &Tx, user: UserId, settings: &Settings) -> Result<()> {
-    if settings.is_on("NEED_RENTALS_PROFILE_COMPLETE") {
-        let person = user::Entity::find_by_id(user).one(tx).await?;
-        let profile =
-            user_profile::Entity::find().filter(user_profile::Column::UserId.eq(user)).one(tx).await?;
-        let is_named = person.is_some_and(|person| person.first_name.is_some() && person.last_name.is_some());
-        let is_complete =
-            profile.is_some_and(|profile| profile.city.is_some() && profile.date_of_birth.is_some());
-        if !(is_named && is_complete) {
-            return Err(Refusal::PrerequisitesNotMet.into());
-        }
-    }
-    if settings.is_on("NEED_RENTALS_KYC_VERIFIED") {
-        let kyc = user_kyc::Entity::find().filter(user_kyc::Column::UserId.eq(user)).one(tx).await?;
-        if kyc.is_none_or(|kyc| kyc.status != KycStatus::Approved) {
-            return Err(Refusal::PrerequisitesNotMet.into());
-        }
-    }
-    Ok(())
-}
-
-/// R2: one statement, never a read before it.
-async fn take_seat(tx: &Tx, user: UserId) -> Result<()> {
-    let taken = user::Entity::update_many()
-        .col_expr(user::Column::OpenRentals, Expr::col(user::Column::OpenRentals).add(1))
-        .filter(user::Column::Id.eq(user))
-        .filter(user::Column::OpenRentals.lt(limits::OPEN_RENTALS_MAX))
-        .exec(tx)
-        .await?;
-    if taken.rows_affected == 1 {
-        return Ok(());
-    }
-    Err(no_seat(tx, user).await?.into())
-}
-
-async fn no_seat(tx: &Tx, user: UserId) -> Result<Refusal> {
-    let overdue = rental::Entity::find()
-        .filter(rental::Column::UserId.eq(user))
-        .filter(rental::Column::Status.eq(RentalStatus::Overdue))
-        .count(tx)
-        .await?;
-    Ok(if overdue > 0 { Refusal::OverdueRentalExists } else { Refusal::ActiveRentalExists })
-}
-
-async fn owes_nothing(tx: &Tx, user: UserId) -> Result<()> {
-    let unpaid = rental::Entity::find()
-        .filter(rental::Column::UserId.eq(user))
-        .filter(rental::Column::DuePaisa.gt(Paisa::ZERO))
-        .one(tx)
-        .await?;
-    match unpaid {
-        None => Ok(()),
-        Some(unpaid) => {
-            let detail = format!("NPR {} is due for {}.", unpaid.due_paisa, unpaid.rental_code);
-            Err(Refusal::UnpaidRentalExists.problem().detail(detail).into())
-        }
-    }
-}
-
-fn is_reachable(app: &App, station: &station::Model) -> Result<()> {
-    if station.is_maintenance {
-        return Err(Refusal::StationMaintenance.into());
-    }
-    match app.presence.route(station.id) {
-        Some(_) => Ok(()),
-        None => Err(Refusal::StationOffline.problem().retry_after_s(10).into()),
-    }
 }
 
 struct Draft<'a> {

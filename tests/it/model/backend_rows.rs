@@ -317,7 +317,10 @@ impl Backend {
             // The one bill there is gives way to another one.
             Money::Recharge { started_at, ended_at } => {
                 assert!(started_at <= ended_at, "a bill that runs backwards");
-                assert!(self.bills == 1 && before.status == Status::Lost, "a charge turned round that was not made");
+                assert!(
+                    self.bills == 1 && before.status == Status::Lost,
+                    "a charge turned round that was not made"
+                );
             }
         }
         match decision.bank {

@@ -24,8 +24,9 @@ async fn what_nobody_was_offered_is_cancelled_at_once() {
         let id = started["id"].as_str().unwrap().parse().unwrap();
         world.cancel(&stranger, id, "not-my-rental").await.problem(404, "rental_not_found");
         let path = format!("/api/v1/rentals/{id}/cancel");
-        let short = world.test.bearer(&rider.token).post_once("short-reason", &path, json!({ "reason": "no" }));
-        short.await.problem(422, "validation_failed");
+        let caller = world.test.bearer(&rider.token);
+        let short = caller.post_once("short-reason", &path, json!({ "reason": "no" })).await;
+        short.problem(422, "validation_failed");
         let cancelled = world.cancel(&rider, id, "call-it-off").await;
         assert_eq!((cancelled.status.as_u16(), &cancelled.body["status"]), (200, &json!("cancelled")));
         assert_eq!(cancelled.body["cancel_reason"], "withdrawn");

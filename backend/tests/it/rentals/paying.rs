@@ -107,7 +107,8 @@ async fn a_rental_that_is_paid_at_a_provider_starts_when_the_money_is_there() {
         let no_method = json!({ "payment_mode": "direct" });
         world.start_with(&rider, "no-method", no_method).await.problem(422, "payment_method_required");
         let direct = json!({ "payment_mode": "direct", "payment_method_id": world.sandbox_method().await });
-        let asked = world.start_with(&rider, "pay-first", direct.clone()).await.problem(402, "payment_required");
+        let asked =
+            world.start_with(&rider, "pay-first", direct.clone()).await.problem(402, "payment_required");
         let again = world.start_with(&rider, "pay-first", direct).await;
         assert_eq!(again.body, asked, "the same key is the same payment");
         let payment = &asked["payment"];
@@ -174,7 +175,8 @@ async fn options_say_what_something_costs_and_what_is_missing() {
         world.station("A", &[Some(1)]).await;
         let rider = world.rider(20).await;
         world.give_points(&rider, 120).await;
-        let asked = world.options(&rider, json!({ "scenario": "pre_payment", "package_id": ONE_HOUR })).await.ok();
+        let asked =
+            world.options(&rider, json!({ "scenario": "pre_payment", "package_id": ONE_HOUR })).await.ok();
         assert_eq!(asked["total_amount"]["amount"], "50.00");
         assert_eq!(asked["user_balances"]["points"], 120);
         assert_eq!(
@@ -190,14 +192,16 @@ async fn options_say_what_something_costs_and_what_is_missing() {
         );
         let wallet = json!({ "scenario": "pre_payment", "package_id": ONE_HOUR, "payment_mode": "wallet" });
         assert_eq!(world.options(&rider, wallet).await.ok()["shortfall"]["amount"], "30.00");
-        let top_up = json!({ "scenario": "wallet_topup", "amount": { "amount": "150.00", "currency": "NPR" } });
+        let top_up =
+            json!({ "scenario": "wallet_topup", "amount": { "amount": "150.00", "currency": "NPR" } });
         assert_eq!(world.options(&rider, top_up).await.ok()["suggested_topup"]["amount"], "200.00");
         let due = json!({ "scenario": "settle_dues" });
         world.options(&rider, due).await.problem(409, "no_due_amount");
         let wrong = json!({ "scenario": "post_payment", "package_id": ONE_HOUR });
         world.options(&rider, wrong).await.problem(422, "validation_failed");
         world.top_up(&rider, 18).await;
-        let asked = world.options(&rider, json!({ "scenario": "pre_payment", "package_id": ONE_HOUR })).await.ok();
+        let asked =
+            world.options(&rider, json!({ "scenario": "pre_payment", "package_id": ONE_HOUR })).await.ok();
         assert_eq!((&asked["is_sufficient"], &asked["suggested_topup"]), (&json!(true), &json!(null)));
     }
 }
@@ -217,18 +221,19 @@ async fn a_rental_keeps_the_late_fee_that_its_rider_agreed_to() {
         staff.post(path, lacking).await.problem(422, "validation_failed");
         let made = staff.post(path, flat).await.ok();
         assert_eq!((&made["version"], &made["is_active"]), (&json!(2), &json!(false)));
-        let try_on = |config: &Value| {
-            json!({ "config_id": config, "package_id": ONE_HOUR, "late_minutes": 70 })
-        };
+        let try_on =
+            |config: &Value| json!({ "config_id": config, "package_id": ONE_HOUR, "late_minutes": 70 });
         let trial = staff.post(&format!("{path}/test-calculation"), try_on(&made["id"])).await.ok();
         assert_eq!(
             (&trial["late_fee"]["amount"], &trial["total"]["amount"], &trial["version"]),
             (&json!("30.00"), &json!("80.00"), &json!(2))
         );
-        let activated = staff.post(&format!("{path}/{}/activate", made["id"].as_str().unwrap()), json!({})).await.ok();
+        let activated =
+            staff.post(&format!("{path}/{}/activate", made["id"].as_str().unwrap()), json!({})).await.ok();
         assert_eq!(activated["is_active"], true);
         let listed = staff.get(path).await.ok();
-        let active: Vec<_> = listed["items"].as_array().unwrap().iter().map(|item| &item["is_active"]).collect();
+        let active: Vec<_> =
+            listed["items"].as_array().unwrap().iter().map(|item| &item["is_active"]).collect();
         assert_eq!(active, [&json!(true), &json!(false)]);
 
         // 70 minutes late by the old rate: 68 of them at twice the price, capped at 100.

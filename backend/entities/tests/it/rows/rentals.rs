@@ -109,6 +109,7 @@ impl Sample for late_fee_config::Entity {
         use late_fee_config::LateFeeType;
         late_fee_config::Model {
             id: id(),
+            version: 3,
             name: "name".to_owned(),
             fee_type: LateFeeType::Compound,
             multiplier_percent: Some(4),

@@ -124,7 +124,9 @@ fn only_a_proof_that_the_bank_is_in_gives_the_hold_back() {
         assert_eq!(decision.next.status, status, "{event:?}");
         let (money, hold, seat) = match status {
             Cancelled => (Money::Void, Hold::Voided, Seat::Release),
-            Pending | Active | Status::Overdue | Status::Completed => (Money::Keep, Hold::Held, Seat::Keep),
+            Pending | Active | Status::Overdue | Status::Lost | Status::Completed => {
+                (Money::Keep, Hold::Held, Seat::Keep)
+            }
         };
         assert_eq!((decision.money, decision.next.hold, decision.seat), (money, hold, seat), "{event:?}");
     }
@@ -352,7 +354,10 @@ fn only_a_rental_that_is_overdue_for_long_enough_is_lost() {
             assert_eq!(decision, Decision::nothing(rental), "{:?} at {now}", rental.status);
             continue;
         }
-        assert_eq!(decision.next, Rental { status: Status::Lost, hold: Hold::Captured, seated: false, ..rental });
+        assert_eq!(
+            decision.next,
+            Rental { status: Status::Lost, hold: Hold::Captured, seated: false, ..rental }
+        );
         assert_eq!(decision.money, Money::ChargeLost { started_at: second(105) });
         assert_eq!((decision.seat, decision.bank), (Seat::Release, Bank::Lost));
         assert_eq!((decision.incident, decision.news), (Some(Incident::Lost), Some(News::Lost)));
