@@ -12,6 +12,7 @@ mod projection;
 pub mod provision;
 pub mod roster;
 pub mod sessions;
+mod shown;
 pub(crate) mod view;
 
 pub use view::{RENTABLE_LEVEL_MIN_PERCENT, rentable_banks};

@@ -10,7 +10,7 @@ use crate::limits;
 use crate::page::{Cursor, Page, PageQuery};
 use crate::stations::provision::{self, NewStation, Provisioned};
 use crate::stations::view::{StationView, view};
-use crate::stations::{Refusal, inventory};
+use crate::stations::{Refusal, inventory, shown};
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -132,7 +132,7 @@ pub(super) async fn list_power_banks(
     Ok(Json(page.page(rows, |row| Cursor { at: row.created_at, id: row.id.0 }, StaffPowerBank::from)?))
 }
 
-/// Makes a power bank ours. It is `missing` until a station reads it.
+/// Makes a power bank ours. It is `missing` until a station reads it; if one has, it is there at once.
 #[utoipa::path(post, path = "/admin/power-banks", tag = "staff", request_body = NewPowerBank, security(("staff" = [])), responses((status = 201, body = StaffPowerBank), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub(crate) async fn create_power_bank(
     staff: Staff,
@@ -155,7 +155,7 @@ pub(crate) async fn create_power_bank(
     Ok((StatusCode::CREATED, Json(bank.into())))
 }
 
-/// Writes a power bank that is nowhere yet: also for the demo.
+/// Writes a power bank, and its place if a station has shown it: also for the demo.
 pub async fn add_power_bank(tx: &Tx, new: &NewPowerBank) -> Result<power_bank::Model> {
     let serial: BankSerial = new
         .serial_number
@@ -188,6 +188,10 @@ pub async fn add_power_bank(tx: &Tx, new: &NewPowerBank) -> Result<power_bank::M
         created_at: Set(tx.now()),
     };
     power_bank::Entity::insert(row).exec_without_returning(tx).await?;
+    if let Some(shown) = shown::find(tx, serial).await? {
+        let level_percent = Some(shown.report.level_percent);
+        inventory::place(tx, id, &shown.slot, level_percent, shown.taken_at).await?;
+    }
     let bank = power_bank::Entity::find_by_id(id).one(tx).await?;
     bank.ok_or_else(|| Error::internal(format!("power_banks {id} is not there after its insert")))
 }

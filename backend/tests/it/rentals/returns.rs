@@ -1,6 +1,8 @@
 //! Banks that come back: late, early, twice, elsewhere, or not as anybody thought.
 
 use super::world::World;
+use crate::staff::staff_token;
+use entities::admin_profile::AdminRole;
 use entities::incident::IncidentKind;
 use entities::power_bank::PowerBankStatus;
 use entities::rental::{RentalPaymentStatus, RentalStatus};
@@ -217,6 +219,38 @@ async fn a_bank_torn_out_while_its_eject_is_in_doubt_is_not_the_riders() {
         assert_eq!(world.money(&rider).await, (50_000, 0));
         assert_eq!(world.bank(1).await.status, PowerBankStatus::Missing);
         assert!(world.incidents().await.contains(&IncidentKind::BankMissing));
+        world.books_agree().await;
+    }
+}
+
+async fn register(world: &World, staff: &str, number: u8) -> serde_json::Value {
+    let new = serde_json::json!({ "serial_number": crate::stations::serial(number), "model": "PB-10", "capacity_mah": 10_000 });
+    world.test.bearer(staff).post("/api/v1/admin/power-banks", new).await.ok()
+}
+
+#[tokio::test]
+async fn a_bank_that_a_station_has_shown_can_be_rented_as_soon_as_it_is_registered() {
+    for world in World::on_each_backend().await {
+        let staff = staff_token(&world.test, AdminRole::Admin).await;
+        let made = crate::stations::station(&world.test, "A", (27.7, 85.3), 4).await;
+        let a = made.station_id;
+        world.gateway.lock().unwrap().sessions.insert(a);
+        world.hello();
+        // Three banks that nobody knows; then one of them is taken out, and another one is pushed in.
+        world.inventory(a, &[Some(1), Some(2), Some(3), None]).await;
+        world.event(a, EventBody::BankRemoved { slot: 2, bank: crate::stations::serial(2) }).await;
+        world.insert(a, 3, 4).await;
+        let rider = world.rider(500).await;
+        world.try_start(&rider, "A", "before-it-is-ours").await.problem(409, "no_powerbanks_available");
+
+        assert_eq!(register(&world, &staff, 1).await["status"], "available");
+        let id = world.start_and_eject(&rider, "A").await;
+        assert_eq!(world.rental(id).await.status, RentalStatus::Active);
+        for (number, why) in
+            [(2, "it was taken out"), (3, "its slot has another one"), (9, "no table lists it")]
+        {
+            assert_eq!(register(&world, &staff, number).await["status"], "missing", "{why}");
+        }
         world.books_agree().await;
     }
 }
