@@ -11,6 +11,7 @@ mod simulate;
 mod station;
 
 mod audit;
+mod descriptors;
 mod frame;
 mod provision;
 mod staff;

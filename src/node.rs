@@ -19,9 +19,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::observe;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
+use crate::{descriptors, observe};
 
 /// Everything that runs, and how to stop it in order.
 pub(crate) struct Node {
@@ -66,6 +66,11 @@ impl Node {
         data_dir: &Path,
         recorder: PrometheusHandle,
     ) -> anyhow::Result<Self> {
+        let shortage = descriptors::shortage(descriptors::raise(), settings);
+        // A demonstration has a few stations.
+        if let Some(shortage) = shortage.filter(|_| !settings.backend.demo) {
+            tracing::warn!("{shortage}");
+        }
         let stations = gateway::listener::bind_stations(settings.gateway.listen)
             .with_context(|| taken("gateway.listen", settings.gateway.listen))?;
         let control = bind("gateway.control_listen", settings.gateway.control_listen).await?;

@@ -10,7 +10,7 @@ use simulator::station::StationSpec;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Simulate;
-use crate::up;
+use crate::{descriptors, up};
 
 const SLOTS: u8 = 8;
 
@@ -21,6 +21,8 @@ pub(crate) async fn run(app: &App, data_dir: &Path, asked: &Simulate) -> anyhow:
         "--target {} is not on this machine; load is only made against a gateway of one's own",
         asked.target
     );
+    // Each station takes a socket here, too.
+    descriptors::raise();
     let mut specs = Vec::new();
     for number in 1..=asked.stations {
         specs.push(spec(&provisioned(app, number).await?)?);

@@ -194,13 +194,13 @@ impl Bucket {
 /// A carrier's addresses. Thousands of stations share one address behind carrier NAT, so a
 /// single address is never limited by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Block {
+pub(crate) enum Block {
     V4([u8; 2]),
     V6([u8; 4]),
 }
 
 impl Block {
-    fn of(peer: IpAddr) -> Self {
+    pub(crate) fn of(peer: IpAddr) -> Self {
         match peer.to_canonical() {
             IpAddr::V4(address) => {
                 let [a, b, ..] = address.octets();

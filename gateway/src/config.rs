@@ -22,6 +22,8 @@ pub struct Settings {
     pub connections_max: usize,
     /// Sockets among them that may be before their login.
     pub handshakes_max: usize,
+    /// Sockets before their login that one carrier block (IPv4 /16, IPv6 /32) may have.
+    pub block_handshakes_max: usize,
     /// The silence after which a station sends a heartbeat, 30–900 s.
     pub keepalive_s: u16,
     /// The largest payload that a station may send after its login.
@@ -53,6 +55,7 @@ impl Default for Settings {
             workers: 1,
             connections_max: 18_000,
             handshakes_max: 8_000,
+            block_handshakes_max: 3_000,
             keepalive_s: 60,
             frame_bytes_max: 2_048,
             frames_per_s_max: 500,
@@ -87,6 +90,7 @@ impl Settings {
             (self.workers > 0, "workers", "must be at least 1"),
             (self.connections_max > 0, "connections_max", "must be at least 1"),
             (self.handshakes_max > 0, "handshakes_max", "must be at least 1"),
+            (self.block_handshakes_max > 0, "block_handshakes_max", "must be at least 1"),
             (
                 (KEEPALIVE_MIN_S..=KEEPALIVE_MAX_S).contains(&self.keepalive_s),
                 "keepalive_s",

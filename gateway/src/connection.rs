@@ -395,8 +395,8 @@ impl Connection {
             self.service.registry.remove(handle, end.label(), at_ms);
             // After the route is gone: what was never written finds the next session or is proven unsent.
             self.service.commands.hand_over(handle.close());
-            tracing::debug!(station_id = %handle.station_id, epoch = %handle.epoch, reason = end.label(), "closed");
         }
+        self.tell(end);
         let says_goodbye = match end {
             End::Session(CloseReason::PeerClosed | CloseReason::LinkLost) | End::SlowReader => false,
             End::Session(_) => true,
@@ -413,6 +413,26 @@ impl Connection {
                 std::io::Result::Ok(())
             };
             let _ = tokio::time::timeout(Duration::from_millis(limits::FAREWELL_MS), farewell).await;
+        }
+    }
+
+    fn tell(&self, end: End) {
+        if end == End::Session(CloseReason::Refused) {
+            // Its refusal has a line.
+            return;
+        }
+        let Some(left_out) = self.service.lines.closed.next(self.service.clock.monotonic_ms()) else {
+            return;
+        };
+        let (peer, reason) = (self.peer, end.label());
+        match &self.handle {
+            Some(handle) => {
+                tracing::info!(station_id = %handle.station_id, epoch = %handle.epoch, %peer, reason, left_out, "session closed");
+            }
+            None => {
+                let station_id = self.session.station_id();
+                tracing::info!(%station_id, %peer, reason, left_out, "closed before its login");
+            }
         }
     }
 }

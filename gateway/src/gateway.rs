@@ -8,6 +8,7 @@ use crate::control::{self, ControlState, InternalKeys};
 use crate::drain::{self, DrainReport};
 use crate::keyring::KeyRing;
 use crate::limits;
+use crate::lines::ConnectionLines;
 use crate::listener;
 use crate::metrics::ConnectionMetrics;
 use crate::presence::PresenceHub;
@@ -22,8 +23,8 @@ use protocol::clock::Clock;
 use protocol::control::InstanceId;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storage::TelemetryStore;
 use tokio::net::TcpListener;
@@ -133,7 +134,8 @@ impl Gateway {
             )),
             metrics: ConnectionMetrics::new(),
             connections: AtomicUsize::new(0),
-            handshakes: AtomicUsize::new(0),
+            handshakes: Mutex::default(),
+            lines: ConnectionLines::default(),
             settings,
             clock,
             registry,

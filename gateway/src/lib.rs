@@ -23,6 +23,7 @@ pub mod limits;
 pub mod codec;
 mod connection;
 mod lanes;
+mod lines;
 pub mod listener;
 mod service;
 mod worker;

@@ -71,6 +71,10 @@ pub const ALARM_MAX_MS: u64 = 3_600_000;
 pub const FAREWELL_MS: u64 = 1_000;
 /// How often a worker hands its counts to the recorder.
 pub const COUNTERS_FLUSH_MS: u64 = 1_000;
+/// Log lines of one kind of login, refusal or close in one window; the rest is counted.
+pub const LOG_LINES_PER_WINDOW: u32 = 10;
+/// That window.
+pub const LOG_WINDOW_MS: u64 = 1_000;
 /// The pause after a failed accept, for example without file descriptors.
 pub const ACCEPT_PAUSE_MS: u64 = 50;
 /// A socket whose bytes stay unacknowledged for longer is dead.

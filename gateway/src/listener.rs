@@ -45,18 +45,25 @@ pub(crate) async fn accept(
                 continue;
             }
         };
-        let permits = match ConnectionPermits::take(&service) {
+        let permits = match ConnectionPermits::take(&service, peer.ip()) {
             Ok(permits) => permits,
             Err(full) => {
-                service.metrics.turned_away(full.label());
+                turn_away(&service, peer, full.label());
                 continue;
             }
         };
         let Ok(stream) = prepare(stream) else { continue };
         turn = (turn + 1) % workers.len();
         if workers[turn].take_over(Accepted { stream, peer, permits }).is_err() {
-            service.metrics.turned_away("worker_behind");
+            turn_away(&service, peer, "worker_behind");
         }
+    }
+}
+
+fn turn_away(service: &Service, peer: SocketAddr, reason: &'static str) {
+    service.metrics.turned_away(reason);
+    if let Some(left_out) = service.lines.turned_away.next(service.clock.monotonic_ms()) {
+        tracing::warn!(%peer, reason, left_out, "a socket was closed at once");
     }
 }
 

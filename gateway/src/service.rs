@@ -1,17 +1,20 @@
 //! What all connections of a gateway share.
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Block};
 use crate::commands::CommandTable;
 use crate::config::Settings;
+use crate::lines::ConnectionLines;
 use crate::metrics::ConnectionMetrics;
-use crate::registry::Registry;
+use crate::registry::{Registry, locked};
 use crate::telemetry::TelemetryLane;
 use crate::uplink::{Announcements, Uplink};
 use protocol::clock::Clock;
 use protocol::control::InstanceId;
 use protocol::time::Now;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 pub(crate) struct Service {
     pub(crate) settings: Settings,
@@ -25,7 +28,8 @@ pub(crate) struct Service {
     pub(crate) telemetry: Arc<TelemetryLane>,
     pub(crate) metrics: ConnectionMetrics,
     pub(crate) connections: AtomicUsize,
-    pub(crate) handshakes: AtomicUsize,
+    pub(crate) handshakes: Mutex<Handshakes>,
+    pub(crate) lines: ConnectionLines,
 }
 
 impl Service {
@@ -34,10 +38,17 @@ impl Service {
     }
 }
 
+/// Sockets before their login.
+#[derive(Default)]
+pub(crate) struct Handshakes {
+    all: usize,
+    by_block: HashMap<Block, usize>,
+}
+
 /// A connection's places among all sockets and among those before login, given back when dropped.
 pub(crate) struct ConnectionPermits {
     service: Arc<Service>,
-    is_before_login: bool,
+    before_login: Option<Block>,
 }
 
 /// Why there is no place.
@@ -45,6 +56,7 @@ pub(crate) struct ConnectionPermits {
 pub(crate) enum NoPermit {
     Connections,
     Handshakes,
+    BlockHandshakes,
 }
 
 impl NoPermit {
@@ -52,27 +64,42 @@ impl NoPermit {
         match self {
             Self::Connections => "connections_max",
             Self::Handshakes => "handshakes_max",
+            Self::BlockHandshakes => "block_handshakes_max",
         }
     }
 }
 
 impl ConnectionPermits {
-    pub(crate) fn take(service: &Arc<Service>) -> Result<Self, NoPermit> {
+    pub(crate) fn take(service: &Arc<Service>, peer: IpAddr) -> Result<Self, NoPermit> {
         // One acceptor takes permits, so a look before the count is enough.
         if service.connections.load(Ordering::Relaxed) >= service.settings.connections_max {
             return Err(NoPermit::Connections);
         }
-        if service.handshakes.load(Ordering::Relaxed) >= service.settings.handshakes_max {
+        let block = Block::of(peer);
+        let mut handshakes = locked(&service.handshakes);
+        if handshakes.all >= service.settings.handshakes_max {
             return Err(NoPermit::Handshakes);
         }
+        let of_block = handshakes.by_block.entry(block).or_default();
+        if *of_block >= service.settings.block_handshakes_max {
+            return Err(NoPermit::BlockHandshakes);
+        }
+        *of_block += 1;
+        handshakes.all += 1;
+        drop(handshakes);
         service.connections.fetch_add(1, Ordering::Relaxed);
-        service.handshakes.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { service: service.clone(), is_before_login: true })
+        Ok(Self { service: service.clone(), before_login: Some(block) })
     }
 
     pub(crate) fn logged_in(&mut self) {
-        if std::mem::take(&mut self.is_before_login) {
-            self.service.handshakes.fetch_sub(1, Ordering::Relaxed);
+        let Some(block) = self.before_login.take() else { return };
+        let mut handshakes = locked(&self.service.handshakes);
+        handshakes.all -= 1;
+        if let Some(of_block) = handshakes.by_block.get_mut(&block) {
+            *of_block -= 1;
+            if *of_block == 0 {
+                handshakes.by_block.remove(&block);
+            }
         }
     }
 }

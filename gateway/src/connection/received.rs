@@ -80,7 +80,9 @@ impl Connection {
         self.session.welcome(self.terms());
         self.permits.logged_in();
         self.service.metrics.logins.increment(1);
-        tracing::debug!(station_id = %hello.station_id, epoch = %hello.epoch, peer = %self.peer, "session opened");
+        if let Some(left_out) = self.service.lines.opened.next(now.monotonic_ms) {
+            tracing::info!(station_id = %hello.station_id, epoch = %hello.epoch, peer = %self.peer, left_out, "session opened");
+        }
         self.service.announcements.push(handle.clone(), *hello);
         self.handle = Some(handle);
         self.parked = None;
@@ -89,6 +91,11 @@ impl Connection {
     fn refuse(&mut self, refusal: Refusal) {
         self.hello = None;
         self.service.metrics.refused(refusal.reason);
+        if let Some(left_out) = self.service.lines.refused.next(self.service.clock.monotonic_ms()) {
+            let (station_id, reason) = (self.session.station_id(), refusal.reason.label());
+            let retry_after_ms = refusal.retry_after_ms;
+            tracing::info!(%station_id, peer = %self.peer, reason, retry_after_ms, left_out, "login refused");
+        }
         self.session.refuse(refusal.reason, refusal.retry_after_ms);
     }
 

@@ -19,6 +19,24 @@ async fn garbage_is_closed_without_a_word() {
 }
 
 #[tokio::test]
+async fn one_carrier_block_cannot_hold_all_places_before_login() {
+    let world = World::with(|settings| settings.block_handshakes_max = 3).await;
+    let (mut identity, mut station) = world.session().await;
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        silent.push(Station::connect(world.gateway.station_addr()).await);
+    }
+    eventually("three wait", || world.gateway.connections() == 4).await;
+    let mut fourth = Station::connect(world.gateway.station_addr()).await;
+    assert_eq!(fourth.wait_for_close().await, []);
+    station.expect_alive().await;
+    // Who leaves makes room, and who has logged in takes none.
+    silent.pop();
+    eventually("two wait", || world.gateway.connections() == 3).await;
+    let _second = world.log_in(&mut identity).await;
+}
+
+#[tokio::test]
 async fn an_oversized_length_is_refused_before_its_bytes_come() {
     let world = World::new().await;
     let mut peer = Station::connect(world.gateway.station_addr()).await;

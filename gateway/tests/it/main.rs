@@ -9,6 +9,7 @@ mod commands;
 mod control;
 mod events;
 mod fleet;
+mod lines;
 mod login;
 mod telemetry;
 mod whole_station;
