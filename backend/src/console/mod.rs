@@ -4,6 +4,7 @@
 //! `backend/assets`. A strict content policy lets no inline script run.
 
 mod assets;
+mod incidents;
 mod live;
 mod packages;
 mod places;
@@ -36,6 +37,10 @@ pub(crate) fn routes() -> Router<App> {
         .route("/console/sign-out", post(sign_in::sign_out))
         .route("/console/stations", get(places::page).post(places::create_station))
         .route("/console/power-banks", post(places::register_power_banks))
+        .route("/console/incidents", get(incidents::page))
+        .route("/console/incidents/{id}/resolve", post(incidents::resolve))
+        .route("/console/incidents/{id}/apply-again", post(incidents::apply_again))
+        .route("/console/rentals/{id}/decision", post(incidents::decide))
         .route("/console/packages", get(packages::page).post(packages::create))
         .route("/assets/{file}", get(assets::file))
 }

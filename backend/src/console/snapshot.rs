@@ -30,6 +30,7 @@ pub(super) struct Live {
     pub(super) banks_ready: u64,
     pub(super) completed_today: u64,
     pub(super) earned_today: String,
+    pub(super) in_doubt: u64,
     pub(super) open_incidents: u64,
     pub(super) stations: Vec<StationCard>,
     pub(super) rentals: Vec<RentalRow>,
@@ -108,6 +109,7 @@ impl Live {
             banks_ready: stations.iter().map(|card| card.rentable).sum(),
             completed_today,
             earned_today: earned.to_string(),
+            in_doubt: crate::rentals::staff::in_doubt(app.clock.now()).count(db).await?,
             open_incidents: incident::Entity::find()
                 .filter(incident::Column::State.eq(IncidentState::Open))
                 .count(db)
@@ -295,7 +297,16 @@ fn start_of_day(now: DateTime<Utc>) -> DateTime<Utc> {
     local.and_utc() - offset
 }
 
-fn clock_time(at: DateTime<Utc>) -> String {
+/// The day in Nepal.
+pub(super) fn day(at: DateTime<Utc>) -> String {
+    match nepal() {
+        Some(offset) => at.with_timezone(&offset).format("%-d %b").to_string(),
+        None => at.format("%-d %b").to_string(),
+    }
+}
+
+/// The time of day in Nepal.
+pub(super) fn clock_time(at: DateTime<Utc>) -> String {
     match nepal() {
         Some(offset) => at.with_timezone(&offset).format("%H:%M:%S").to_string(),
         None => at.format("%H:%M:%S").to_string(),

@@ -145,7 +145,8 @@ async fn known_stations(tx: &Tx, items: &[UplinkItem]) -> Result<HashSet<Station
     Ok(known.into_iter().collect())
 }
 
-async fn insert(tx: &Tx, event: &StationEvent) -> Result<ItemResult> {
+/// Puts an event into the inbox; the same one a second time changes nothing.
+pub(super) async fn insert(tx: &Tx, event: &StationEvent) -> Result<ItemResult> {
     let body = serde_json::to_value(&event.body)?;
     let kind = body.get("kind").and_then(|kind| kind.as_str()).unwrap_or_default().to_owned();
     let row = station_event::ActiveModel {
@@ -261,7 +262,7 @@ async fn apply_or_park(app: &App, event: station_event::Model) -> Result<()> {
 }
 
 /// Applies one event and marks it, in one transaction. Two that apply the same event meet at the station's lock.
-async fn apply(tx: &Tx, event: station_event::Model) -> Result<Vec<Applied>> {
+pub(super) async fn apply(tx: &Tx, event: station_event::Model) -> Result<Vec<Applied>> {
     // Weaker than an exclusive lock, so that rows which refer to the station can still be written.
     station::Entity::find_by_id(event.station_id).lock(LockType::NoKeyUpdate).one(tx).await?;
     let fresh = station_event::Entity::find_by_id(event.id).one(tx).await?;

@@ -2,10 +2,10 @@
 
 use crate::db::Tx;
 use crate::error::Result;
-use entities::id::{PowerBankId, RentalId, StationId};
+use entities::id::{IncidentId, PowerBankId, RentalId, StationId};
 use entities::incident::{self, IncidentKind, IncidentState};
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{EntityTrait, Set};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
 
 /// What an incident is about.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,4 +40,20 @@ pub(crate) async fn report(
         .exec_without_returning(tx)
         .await?;
     Ok(())
+}
+
+/// Says that a person has looked. Answers `false` if somebody had before, or if there is no such incident.
+pub(crate) async fn resolve(tx: &Tx, id: IncidentId) -> Result<bool> {
+    let change = incident::ActiveModel {
+        state: Set(IncidentState::Resolved),
+        resolved_at: Set(Some(tx.now())),
+        ..Default::default()
+    };
+    let changed = incident::Entity::update_many()
+        .set(change)
+        .filter(incident::Column::Id.eq(id))
+        .filter(incident::Column::State.eq(IncidentState::Open))
+        .exec(tx)
+        .await?;
+    Ok(changed.rows_affected == 1)
 }

@@ -10,7 +10,7 @@ pub mod pricing;
 
 mod bills;
 mod case;
-mod incidents;
+pub(crate) mod incidents;
 mod places;
 mod preconditions;
 mod settings;
@@ -40,6 +40,8 @@ pub mod detail;
 pub mod history;
 pub mod late_fees;
 pub mod staff;
+
+pub mod apply_again;
 
 pub mod audit;
 pub mod metrics;
@@ -229,6 +231,8 @@ refusals! {
         PowerBankNotReturned = 409 "powerbank_not_returned" "The power bank is out; return it to end the rental.",
         NoDueAmount = 409 "no_due_amount" "Nothing is open for this rental.",
         PaymentAmountMismatch = 422 "payment_amount_mismatch" "Another amount is open; it is paid whole or not at all.",
+        ParkedEventNotFound = 404 "parked_event_not_found" "There is no parked event with such an incident.",
+        EventNotApplicable = 409 "event_not_applicable" "The event still cannot be applied.",
         InvalidRentalStatus = 409 "invalid_rental_status" "The rental is not in a state that allows this.",
     }
 }
@@ -250,6 +254,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(late_fees::test_calculation))
         .routes(routes!(staff::list))
         .routes(routes!(staff::decide))
+        .routes(routes!(apply_again::apply_again))
 }
 
 /// What gateways call.

@@ -137,7 +137,7 @@ pub(crate) async fn decide(
 }
 
 /// Pending, offered, past the expiry (or declared unknowable), and not settled.
-fn in_doubt(now: DateTime<Utc>) -> sea_orm::Select<rental::Entity> {
+pub(crate) fn in_doubt(now: DateTime<Utc>) -> sea_orm::Select<rental::Entity> {
     let eject = rental::Entity::belongs_to(command::Entity)
         .from(rental::Column::EjectCmdId)
         .to(command::Column::Id)

@@ -6,12 +6,13 @@ use crate::auth::Staff;
 use crate::error::{ProblemBody, Result};
 use crate::extract::{Json, Path, Query};
 use crate::page::{Cursor, Page, PageQuery};
+use crate::rentals;
 use crate::staff::Refusal;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use entities::id::{IncidentId, PowerBankId, RentalId, StationId};
 use entities::incident::{self, IncidentKind, IncidentState};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -29,7 +30,7 @@ pub(super) struct Which {
 
 /// A difference that a person must look at.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct IncidentView {
+pub(crate) struct IncidentView {
     id: IncidentId,
     kind: IncidentKind,
     state: IncidentState,
@@ -79,7 +80,7 @@ pub(super) async fn list_incidents(
 
 /// Says that a person has looked. Resolving a resolved incident changes nothing.
 #[utoipa::path(post, path = "/admin/incidents/{id}/resolve", tag = "staff", params(("id" = IncidentId, Path)), security(("staff" = [])), responses((status = 200, body = IncidentView), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody)))]
-pub(super) async fn resolve_incident(
+pub(crate) async fn resolve_incident(
     staff: Staff,
     State(app): State<App>,
     Path(id): Path<IncidentId>,
@@ -89,18 +90,7 @@ pub(super) async fn resolve_incident(
         .write(move |tx| {
             let staff = staff.clone();
             Box::pin(async move {
-                let change = incident::ActiveModel {
-                    state: Set(IncidentState::Resolved),
-                    resolved_at: Set(Some(tx.now())),
-                    ..Default::default()
-                };
-                let changed = incident::Entity::update_many()
-                    .set(change)
-                    .filter(incident::Column::Id.eq(id))
-                    .filter(incident::Column::State.eq(IncidentState::Open))
-                    .exec(tx)
-                    .await?;
-                if changed.rows_affected == 1 {
+                if rentals::incidents::resolve(tx, id).await? {
                     audit::note(tx, &staff, "incident.resolve", "incidents", id, serde_json::json!({}))
                         .await?;
                 }

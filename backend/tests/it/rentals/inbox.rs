@@ -1,13 +1,17 @@
 //! The inbox: stored first, applied in order, and one bad event blocks nobody.
 
 use super::world::{OnOffer, World};
+use crate::staff::staff_token;
+use axum::body::Body;
+use axum::http::Method;
+use entities::admin_profile::AdminRole;
 use entities::id::StationId;
 use entities::incident::IncidentKind;
 use entities::rental::RentalStatus;
-use entities::{station, station_event};
+use entities::{station, station_event, station_slot};
 use protocol::control::{EventBody, ItemResult, UplinkItem, Verdict};
 use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect, Set};
 use serde_json::json;
 use std::time::Duration;
 
@@ -196,7 +200,6 @@ async fn events_that_a_crash_left_in_the_inbox_are_applied_at_the_next_start() {
             let written = world.test.app.db.write(move |tx| {
                 let event = event.clone();
                 Box::pin(async move {
-                    use sea_orm::{ActiveModelTrait, Set};
                     let body = serde_json::to_value(&event.body)?;
                     let row = station_event::ActiveModel {
                         id: Set(tx.new_uuid().into()),
@@ -265,4 +268,132 @@ async fn the_door_for_events_opens_to_the_internal_key_only() {
         .post("/internal/v1/events", json!({ "items": 1 }))
         .await
         .problem(422, "validation_failed");
+}
+
+async fn parked(world: &World) -> Vec<String> {
+    let moderator = staff_token(&world.test, AdminRole::Admin).await;
+    let listed = world.test.bearer(&moderator).get("/api/v1/admin/incidents?state=open").await.ok();
+    let items = listed["items"].as_array().unwrap().iter();
+    let parked = items.filter(|incident| incident["kind"] == "event_parked");
+    std::iter::once(moderator)
+        .chain(parked.map(|incident| incident["id"].as_str().unwrap().to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn staff_apply_a_parked_event_again_once_its_cause_is_mended() {
+    for world in World::on_each_backend().await {
+        let a = world.station("A", &[Some(1), None]).await;
+        let rider = world.rider(500).await;
+        let id = world.start_and_eject(&rider, "A").await;
+        world.advance_s(60);
+        // The cabinet has a slot more than the book: the return cannot be applied.
+        assert_eq!(world.insert(a, 3, 1).await, ItemResult::Parked);
+        let [token, incident] = <[String; 2]>::try_from(parked(&world).await).unwrap();
+        let staff = world.test.bearer(token);
+        let path = format!("/api/v1/admin/incidents/{incident}/apply-again");
+        let refused = staff.post(&path, json!({})).await.problem(409, "event_not_applicable");
+        assert!(refused["detail"].as_str().unwrap().contains("no slot 3"), "{refused}");
+        assert_eq!(world.rental(id).await.status, RentalStatus::Active);
+
+        let written = world.test.app.db.write(move |tx| {
+            Box::pin(async move {
+                let slots = station_slot::Entity::find().filter(station_slot::Column::StationId.eq(a));
+                let mut third = slots.one(tx).await?.unwrap().into_active_model();
+                third.id = Set(tx.new_uuid().into());
+                third.slot_number = Set(3);
+                third.insert(tx).await?;
+                Ok(())
+            })
+        });
+        written.await.unwrap();
+        world.advance_s(600);
+        let applied = staff.post(&path, json!({})).await.ok();
+        assert_eq!((&applied["kind"], &applied["event_no"]), (&json!("bank_inserted"), &json!("3")));
+        let row = world.rental(id).await;
+        assert_eq!(row.status, RentalStatus::Completed);
+        assert_eq!(row.ended_at.unwrap() - row.started_at.unwrap(), chrono::TimeDelta::seconds(60));
+        // Again changes nothing, and the incident is closed.
+        staff.post(&path, json!({})).await.ok();
+        assert_eq!(world.rental(id).await, row);
+        let open = staff.get("/api/v1/admin/incidents?state=open").await.ok();
+        assert_eq!(open["items"], json!([]));
+        world.books_agree().await;
+    }
+}
+
+#[tokio::test]
+async fn an_event_of_a_station_that_was_not_in_the_book_is_applied_when_it_is() {
+    let world = World::on_each_backend().await.remove(0);
+    let a = world.station("A", &[Some(1)]).await;
+    let mut event = world.next_event(a, EventBody::Alarm { code: 7, slot: None });
+    event.station_id = protocol::types::StationId([9; 16]);
+    world.send(vec![UplinkItem::Event(event)]).await;
+    let [token, incident] = <[String; 2]>::try_from(parked(&world).await).unwrap();
+    let staff = world.test.bearer(token);
+    let path = format!("/api/v1/admin/incidents/{incident}/apply-again");
+    staff.post(&path, json!({})).await.problem(409, "event_not_applicable");
+    let written = world.test.app.db.write(move |tx| {
+        Box::pin(async move {
+            let mut made = station::Entity::find_by_id(a).one(tx).await?.unwrap().into_active_model();
+            made.id = Set(uuid::Uuid::from_bytes([9; 16]).into());
+            made.serial_number = Set("B".to_owned());
+            made.insert(tx).await?;
+            Ok(())
+        })
+    });
+    written.await.unwrap();
+    assert_eq!(staff.post(&path, json!({})).await.ok()["kind"], "alarm");
+    assert!(world.incidents().await.contains(&IncidentKind::StationAlarm));
+    world.books_agree().await;
+}
+
+#[tokio::test]
+async fn only_a_parked_event_is_applied_again_and_only_by_staff() {
+    let world = World::on_each_backend().await.remove(0);
+    let a = world.station("A", &[Some(1)]).await;
+    world.event(a, EventBody::Alarm { code: 7, slot: None }).await;
+    let staff = world.test.bearer(staff_token(&world.test, AdminRole::Admin).await);
+    let incidents = staff.get("/api/v1/admin/incidents").await.ok();
+    let alarm = incidents["items"][0]["id"].as_str().unwrap();
+    let path = format!("/api/v1/admin/incidents/{alarm}/apply-again");
+    staff.post(&path, json!({})).await.problem(404, "parked_event_not_found");
+    world.test.anonymous_post(&path, json!({})).await.problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn the_console_lists_what_needs_a_person_and_takes_their_word() {
+    for world in World::on_each_backend().await {
+        let a = world.station("A", &[Some(1), None]).await;
+        let rider = world.rider(500).await;
+        let id = world.start(&rider, "A").await;
+        // The station never answered, and speaks of a slot that it does not have.
+        world.advance_s(120);
+        world.event(a, EventBody::SlotState { slot: 99, state: 0 }).await;
+        let [token, incident] = <[String; 2]>::try_from(parked(&world).await).unwrap();
+        let staff = world.test.bearer(token);
+        let page = async || staff.get("/console/incidents").await.ok().as_str().unwrap().to_owned();
+        let press = async |path: String, form: &'static str| {
+            let request = staff.request(Method::POST, &path);
+            let request = request.header("content-type", "application/x-www-form-urlencoded");
+            staff.send(request.body(Body::from(form)).unwrap()).await
+        };
+
+        let shown = page().await;
+        let code = world.rental(id).await.rental_code;
+        for words in
+            [&*code, &id.to_string(), &*incident, "event parked", "Station A", "no slot 99", "Apply again"]
+        {
+            assert!(shown.contains(words), "{words}: {shown}");
+        }
+        let again = press(format!("/console/incidents/{incident}/apply-again"), "").await;
+        assert!(again.ok().as_str().unwrap().contains("no slot 99"), "still not applicable, and told so");
+        let resolved = press(format!("/console/incidents/{incident}/resolve"), "").await;
+        assert_eq!(resolved.headers["location"], "/console/incidents");
+        let decided = "decision=not_ejected&reason=I+saw+it";
+        press(format!("/console/rentals/{id}/decision"), decided).await;
+        assert_eq!(world.rental(id).await.status, RentalStatus::Cancelled);
+        let shown = page().await;
+        assert!(shown.contains("No rental is in doubt.") && !shown.contains(&incident), "{shown}");
+    }
 }
