@@ -7,9 +7,6 @@ use qrcode::render::unicode;
 
 use crate::cli::Provision;
 
-/// Letters and digits that a person does not mistake for one another.
-const SERIAL_ALPHABET: &str = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-
 /// Creates the station and prints what it needs, once.
 pub(crate) async fn run(app: &App, asked: Provision) -> anyhow::Result<()> {
     let slots = asked.slots;
@@ -21,7 +18,7 @@ pub(crate) async fn run(app: &App, asked: Provision) -> anyhow::Result<()> {
 fn new_station(app: &App, asked: Provision) -> NewStation {
     NewStation {
         station_name: asked.name,
-        serial_number: asked.serial.unwrap_or_else(|| format!("CH-{}", app.random.text(SERIAL_ALPHABET, 6))),
+        serial_number: asked.serial.unwrap_or_else(|| provision::new_serial(&app.random)),
         imei: asked.imei,
         latitude: asked.latitude,
         longitude: asked.longitude,

@@ -4,7 +4,7 @@ use super::{SignedIn, page as render, problem_text};
 use crate::app::App;
 use crate::error::{Problem, Result};
 use crate::extract::Json;
-use crate::stations::provision::{NewStation, Provisioned};
+use crate::stations::provision::{self, NewStation, Provisioned};
 use crate::stations::staff::{self, NewPowerBank};
 use askama::Template;
 use axum::Form;
@@ -20,8 +20,6 @@ use serde::Deserialize;
 const STATIONS_MAX: u64 = 500;
 /// Serials of one form.
 const SERIALS_MAX: usize = 200;
-/// Letters and digits that a person does not mistake for one another.
-const SERIAL_ALPHABET: &str = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
 #[derive(Template)]
 #[template(path = "console/stations_page.html")]
@@ -86,7 +84,7 @@ pub(super) async fn create_station(
 ) -> Result<Response> {
     let (name, slots) = (form.station_name.clone(), form.total_slots);
     let serial_number = match form.serial_number.trim() {
-        "" => format!("CH-{}", app.random.text(SERIAL_ALPHABET, 6)),
+        "" => provision::new_serial(&app.random),
         given => given.to_owned(),
     };
     let new = NewStation {

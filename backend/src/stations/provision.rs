@@ -6,6 +6,7 @@ use crate::auth::Staff;
 use crate::config::Secrets;
 use crate::db::Tx;
 use crate::error::{Error, Problem, Result};
+use crate::random::Random;
 use crate::stations::{Refusal, presence, roster};
 use entities::id::{StationId, StationSlotId};
 use entities::station::{self, StationStatus};
@@ -17,6 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
+/// Letters and digits that a person does not mistake for one another.
+const SERIAL_ALPHABET: &str = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 /// The key generation of a station that was never re-keyed.
 const FIRST_KEY_GEN: u16 = 1;
 
@@ -48,6 +51,11 @@ pub struct NewStation {
     /// How many slots it has, 1 to 255.
     #[schema(minimum = 1, maximum = 255, example = 8)]
     pub total_slots: u8,
+}
+
+/// A serial number for a station whose maker gave it none.
+pub fn new_serial(random: &Random) -> String {
+    format!("CH-{}", random.text(SERIAL_ALPHABET, 6))
 }
 
 /// A station that can log in. The key is shown once to whoever puts it into the cabinet.
