@@ -174,7 +174,7 @@ async fn credit(
         gateway_response: answer.map_or(serde_json::json!({}), |payment| payment.raw.clone()),
     };
     book::post(tx, tx.now(), &entry, Some(receipt)).await?;
-    let earned = points::rules::for_top_up(attempt.amount_paisa);
+    let earned = points::awards(tx).await?.for_top_up(attempt.amount_paisa);
     points::award(tx, tx.now(), user, earned, points::Source::Topup, &attempt.id.to_string()).await?;
     let method = payment_method::Entity::find_by_id(intent.payment_method_id).one(tx).await?;
     let balance = book::balances(tx, user).await?.wallet;

@@ -12,7 +12,7 @@ pub mod on_identity;
 use chrono::{DateTime, Utc};
 use entities::id::{RentalId, UserId};
 use entities::points_transaction::{self, PointsTransactionType};
-use entities::user_points;
+use entities::{app_config, user_points};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,7 @@ use crate::app::App;
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::news;
+use crate::points::rules::Awards;
 
 pub use entities::points_transaction::PointsSource as Source;
 
@@ -69,6 +70,26 @@ pub async fn balance(db: &impl ConnectionTrait, user: UserId) -> Result<Balance>
     Ok(row.map_or(Balance::default(), |row| Balance { current: row.current_points, total: row.total_points }))
 }
 
+/// How many points each fact gives: what staff have set, else the rules' own.
+pub async fn awards(db: &impl ConnectionTrait) -> Result<Awards> {
+    let rows = app_config::Entity::find()
+        .filter(app_config::Column::ConfigKey.is_in(Awards::KEYS))
+        .filter(app_config::Column::IsActive.eq(true))
+        .all(db)
+        .await?;
+    let mut awards = Awards::default();
+    for row in rows {
+        if !awards.set(&row.config_key, &row.config_value) {
+            tracing::warn!(
+                key = row.config_key,
+                value = row.config_value,
+                "no number of points; the default counts"
+            );
+        }
+    }
+    Ok(awards)
+}
+
 /// Gives points once for (`source`, `key`): called again, it changes nothing and answers `false`.
 /// Nothing happens for zero points.
 pub async fn award(
@@ -90,10 +111,10 @@ pub async fn award_rental(
     rental: RentalId,
     returned_in_time: bool,
 ) -> Result<()> {
-    let key = rental.to_string();
-    award_for(tx, now, user, rules::RENTAL_COMPLETED, Source::RentalComplete, &key, Some(rental)).await?;
+    let (awards, key) = (awards(tx).await?, rental.to_string());
+    award_for(tx, now, user, awards.rental_completed, Source::RentalComplete, &key, Some(rental)).await?;
     if returned_in_time {
-        award_for(tx, now, user, rules::TIMELY_RETURN, Source::TimelyReturn, &key, Some(rental)).await?;
+        award_for(tx, now, user, awards.timely_return, Source::TimelyReturn, &key, Some(rental)).await?;
     }
     Ok(())
 }

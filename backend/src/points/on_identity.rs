@@ -4,20 +4,24 @@ use crate::app::App;
 use crate::error::Result;
 use crate::identity;
 use crate::jobs::{Job, Queue};
-use crate::points::{Source, award, rules};
+use crate::points::{Source, award, awards};
 
 /// Hears of new riders and completed profiles.
 pub const QUEUE: Queue =
     Queue { name: "points.identity", handler: |app, job| Box::pin(on_identity(app, job)) };
 
 async fn on_identity(app: App, job: Job) -> Result<()> {
-    let (user, points, source) = match job.payload()? {
-        identity::News::Registered { user } => (user, rules::SIGN_UP, Source::Signup),
-        identity::News::ProfileCompleted { user } => (user, rules::PROFILE_COMPLETED, Source::Profile),
-    };
+    let news: identity::News = job.payload()?;
     let given = app.db.write(move |tx| {
-        let job = job.clone();
+        let (job, news) = (job.clone(), news.clone());
         Box::pin(async move {
+            let awards = awards(tx).await?;
+            let (user, points, source) = match news {
+                identity::News::Registered { user } => (user, awards.sign_up, Source::Signup),
+                identity::News::ProfileCompleted { user } => {
+                    (user, awards.profile_completed, Source::Profile)
+                }
+            };
             award(tx, tx.now(), user, points, source, &user.to_string()).await?;
             job.finish(tx).await
         })

@@ -1,25 +1,84 @@
-//! How many points for what. Pure.
+//! How many points for what. Pure: what staff have set comes in as text.
 
 use entities::money::Paisa;
 use entities::points_transaction::PointsSource;
 
 /// Points are worth money: this many make one rupee.
 pub const POINTS_PER_NPR: i32 = 10;
-/// A rider signed up.
-pub const SIGN_UP: i32 = 50;
-/// A rider completed the profile.
-pub const PROFILE_COMPLETED: i32 = 20;
-/// A rental ended.
-pub const RENTAL_COMPLETED: i32 = 5;
-/// It ended in time.
-pub const TIMELY_RETURN: i32 = 50;
-/// For each full NPR 100 of a top-up.
-pub const TOP_UP_PER_HUNDRED_NPR: i32 = 10;
 
 /// Why points came back, for the rider.
 pub const GIVEN_BACK: &str = "points of a rental that were not needed";
 
-const HUNDRED_NPR: Paisa = Paisa(100 * 100);
+/// How many points each fact gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Awards {
+    /// A rider signed up.
+    pub sign_up: i32,
+    /// A rider completed the profile.
+    pub profile_completed: i32,
+    /// A rental ended.
+    pub rental_completed: i32,
+    /// It ended in time.
+    pub timely_return: i32,
+    /// For each full [`Awards::top_up_step_npr`] of a top-up.
+    pub top_up: i32,
+    /// Whole rupees.
+    pub top_up_step_npr: i32,
+}
+
+impl Default for Awards {
+    fn default() -> Self {
+        Self {
+            sign_up: 50,
+            profile_completed: 20,
+            rental_completed: 5,
+            timely_return: 50,
+            top_up: 10,
+            top_up_step_npr: 100,
+        }
+    }
+}
+
+impl Awards {
+    /// The settings that change them.
+    pub const KEYS: [&str; 6] = [
+        "POINTS_SIGNUP",
+        "POINTS_PROFILE",
+        "POINTS_RENTAL_COMPLETE",
+        "POINTS_TIMELY_RETURN",
+        "POINTS_TOPUP",
+        "POINTS_TOPUP_PER_NPR",
+    ];
+
+    /// Takes a setting over. Answers `false`, and changes nothing, if it is none of these or no number of points.
+    pub fn set(&mut self, key: &str, value: &str) -> bool {
+        let fields = [
+            &mut self.sign_up,
+            &mut self.profile_completed,
+            &mut self.rental_completed,
+            &mut self.timely_return,
+            &mut self.top_up,
+            &mut self.top_up_step_npr,
+        ];
+        let Some((name, field)) = Self::KEYS.into_iter().zip(fields).find(|(name, _)| *name == key) else {
+            return false;
+        };
+        let least = i32::from(name == "POINTS_TOPUP_PER_NPR");
+        match value.trim().parse() {
+            Ok(number) if number >= least => {
+                *field = number;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Points for a top-up: so many for each full step.
+    pub fn for_top_up(&self, amount: Paisa) -> i32 {
+        let step = i64::from(self.top_up_step_npr) * 100;
+        i32::try_from((amount.0 / step).max(0) * i64::from(self.top_up)).unwrap_or(i32::MAX)
+    }
+}
 
 /// Why, for the rider.
 pub fn reason(source: PointsSource) -> &'static str {
@@ -40,11 +99,6 @@ pub fn reason(source: PointsSource) -> &'static str {
     }
 }
 
-/// Points for a top-up: 10 for each full NPR 100.
-pub fn for_top_up(amount: Paisa) -> i32 {
-    i32::try_from((amount.0 / HUNDRED_NPR.0).max(0) * i64::from(TOP_UP_PER_HUNDRED_NPR)).unwrap_or(i32::MAX)
-}
-
 /// What points are worth.
 pub fn worth(points: i32) -> Paisa {
     Paisa(i64::from(points) * 100 / i64::from(POINTS_PER_NPR))
@@ -57,8 +111,29 @@ mod tests {
     #[test]
     fn a_top_up_gives_ten_points_for_each_full_hundred() {
         for (paisa, points) in [(0, 0), (9_999, 0), (10_000, 10), (19_999, 10), (50_000, 50), (-50_000, 0)] {
-            assert_eq!(for_top_up(Paisa(paisa)), points, "{paisa} paisa");
+            assert_eq!(Awards::default().for_top_up(Paisa(paisa)), points, "{paisa} paisa");
         }
+    }
+
+    #[test]
+    fn what_staff_have_set_counts_if_it_is_a_number_of_points() {
+        let mut awards = Awards::default();
+        for (key, value, is_taken) in [
+            ("POINTS_SIGNUP", "75", true),
+            ("POINTS_PROFILE", "0", true),
+            ("POINTS_RENTAL_COMPLETE", "-1", false),
+            ("POINTS_TIMELY_RETURN", "many", false),
+            ("POINTS_TOPUP", " 3 ", true),
+            ("POINTS_TOPUP_PER_NPR", "0", false),
+            ("POINTS_TOPUP_PER_NPR", "50", true),
+            ("POINTS_KYC", "30", false),
+        ] {
+            assert_eq!(awards.set(key, value), is_taken, "{key} = {value}");
+        }
+        let expected =
+            Awards { sign_up: 75, profile_completed: 0, top_up: 3, top_up_step_npr: 50, ..Awards::default() };
+        assert_eq!(awards, expected);
+        assert_eq!(awards.for_top_up(Paisa(14_900)), 6);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod jobs;
 mod ledger;
 mod moody_provider;
 mod payments;
+mod points;
 mod rentals;
 mod riders;
 mod running;
