@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Longer than this, a file usually hides a second concern.
 const LINES_MAX: usize = 600;
 /// Names that say nothing about what is inside.
-const DRAWERS: [&str; 6] = ["util", "utils", "helper", "helpers", "common", "misc", "manager"];
+const DRAWERS: [&str; 7] = ["util", "utils", "helper", "helpers", "common", "misc", "manager"];
 /// Rooms that may not be imported, by the room that may not do it.
 const CLOSED_DOORS: [(&str, &[&str]); 6] = [
     ("protocol", &["storage", "gateway", "backend", "entities", "simulator"]),
