@@ -65,6 +65,8 @@ fn queues() -> Vec<Queue> {
         news::QUEUE,
         points::on_identity::QUEUE,
         payments::reconcile::QUEUE,
+        payments::reconciliation::daily::QUEUE,
+        payments::reconciliation::run::QUEUE,
         rentals::delivery::QUEUE,
         rentals::cancel::QUEUE,
         rentals::overdue::QUEUE,

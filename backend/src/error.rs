@@ -157,7 +157,7 @@ impl Problem {
     /// The answer, with the request's id where staff will be asked about it.
     pub fn response(self, request_id: Option<String>) -> Response {
         let status = StatusCode::from_u16(self.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let retry_after_s = self.retry_after_s;
+        let (retry_after_s, limit) = (self.retry_after_s, self.limit);
         let body = ProblemBody { request_id, ..self.into() };
         let mut response = (status, axum::Json(body)).into_response();
         let headers = response.headers_mut();
@@ -168,7 +168,7 @@ impl Problem {
         }
         if status == StatusCode::TOO_MANY_REQUESTS {
             headers.insert(RATE_LIMIT_REMAINING, HeaderValue::from(0));
-            for (name, value) in [(RATE_LIMIT_LIMIT, self.limit), (RATE_LIMIT_RESET, self.retry_after_s)] {
+            for (name, value) in [(RATE_LIMIT_LIMIT, limit), (RATE_LIMIT_RESET, retry_after_s)] {
                 if let Some(value) = value {
                     headers.insert(name, HeaderValue::from(value));
                 }

@@ -21,6 +21,7 @@ mod console;
 pub mod api;
 pub mod audit;
 pub mod auth;
+pub mod calendar;
 pub mod clock;
 pub mod config;
 pub mod crash;

@@ -107,6 +107,18 @@ pub const SANDBOX_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
 pub const LEDGER_WATCH_PAUSE: Duration = Duration::from_secs(30);
 /// A posting is durable at the latest so long after its id was made.
 pub const LEDGER_WATCH_SETTLE: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
+/// How often the age of money in clearing and suspense is looked at: it reads whole accounts.
+pub const AGEING_WATCH_PAUSE: Duration = Duration::from_secs(3_600);
+/// Payments that one step of a reconciliation report asks a provider for, at the same time.
+pub const RECONCILE_CHUNK: u64 = 8;
+/// How long a report waits for a provider that does not answer.
+pub const RECONCILE_PAUSE: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
+/// How often it waits before it goes on without an answer.
+pub const RECONCILE_WAITS_MAX: i64 = 12;
+/// How long after midnight in Kathmandu the day before is reported: pages of that day are closed.
+pub const RECONCILE_AFTER_MIDNIGHT: chrono::TimeDelta = chrono::TimeDelta::minutes(150);
+/// Rows of a download that are read at a time.
+pub const DOWNLOAD_ROWS: u64 = 500;
 /// Longest title of a notification, characters.
 pub const NOTIFICATION_TITLE_MAX: usize = 120;
 /// Longest text of a notification, characters.

@@ -114,6 +114,8 @@ ids! {
     LedgerEntryId => "ledger_entries",
     LedgerPostingId => "ledger_postings",
     HoldId => "holds",
+    ReconciliationReportId => "reconciliation_reports",
+    ReconciliationLineId => "reconciliation_lines",
     CommandId => "commands",
     StationEventId => "station_events",
     IncidentId => "incidents",

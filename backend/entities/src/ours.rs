@@ -10,6 +10,8 @@ pub mod ledger_balance;
 pub mod ledger_entry;
 pub mod ledger_posting;
 pub mod payment_attempt;
+pub mod reconciliation_line;
+pub mod reconciliation_report;
 pub mod sandbox_payment;
 
 // Commands to stations, their events, jobs, sessions.

@@ -369,7 +369,8 @@ fn write_statement(
         | EntryKind::RefundReserved
         | EntryKind::RefundPaid
         | EntryKind::RefundReturned
-        | EntryKind::ProviderReversal => {
+        | EntryKind::ProviderReversal
+        | EntryKind::Settlement => {
             if change.0 > 0 {
                 WalletTransactionType::Credit
             } else {

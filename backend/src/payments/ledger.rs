@@ -17,6 +17,7 @@
 //! | … the payer has it | refund clearing → provider clearing |
 //! | … it failed | refund clearing → user wallet |
 //! | a provider reversed a top-up unasked | suspense → provider clearing |
+//! | settlement | bank + provider fees → provider clearing |
 //! | adjustment | promotion expense or suspense ↔ user wallet |
 
 mod refunds;
@@ -40,6 +41,8 @@ pub enum Account {
     ProviderClearing(String),
     /// What a provider keeps of a settlement.
     ProviderFees(String),
+    /// Our account at the bank.
+    Bank,
     /// Rental income without VAT.
     RevenueRental,
     /// Late fees without VAT.
@@ -64,6 +67,7 @@ impl Account {
             Self::UserHold(_) => LedgerAccountKind::UserHold,
             Self::ProviderClearing(_) => LedgerAccountKind::ProviderClearing,
             Self::ProviderFees(_) => LedgerAccountKind::ProviderFees,
+            Self::Bank => LedgerAccountKind::Bank,
             Self::RevenueRental => LedgerAccountKind::RevenueRental,
             Self::RevenueLateFee => LedgerAccountKind::RevenueLateFee,
             Self::VatPayable => LedgerAccountKind::VatPayable,
@@ -80,6 +84,7 @@ impl Account {
             Self::UserWallet(user) | Self::UserHold(user) => Some(*user),
             Self::ProviderClearing(_)
             | Self::ProviderFees(_)
+            | Self::Bank
             | Self::RevenueRental
             | Self::RevenueLateFee
             | Self::VatPayable
@@ -96,6 +101,7 @@ impl Account {
             Self::ProviderClearing(provider) | Self::ProviderFees(provider) => Some(provider),
             Self::UserWallet(_)
             | Self::UserHold(_)
+            | Self::Bank
             | Self::RevenueRental
             | Self::RevenueLateFee
             | Self::VatPayable
@@ -134,6 +140,8 @@ pub enum EntryKind {
     RefundReturned,
     /// A provider gave money back that we did not ask for. Key: the attempt and what it gave back so far.
     ProviderReversal,
+    /// A provider paid out what it took. Key: the provider and the bank's reference.
+    Settlement,
     /// Staff moved money with a reason. Key: the staff action.
     Adjustment,
 }
@@ -153,6 +161,7 @@ impl EntryKind {
             Self::RefundPaid => "refund_paid",
             Self::RefundReturned => "refund_returned",
             Self::ProviderReversal => "provider_reversal",
+            Self::Settlement => "settlement",
             Self::Adjustment => "adjustment",
         }
     }
@@ -465,6 +474,24 @@ impl Entry {
             "Lost power bank returned",
         )?;
         Ok((Some(Self { rider: Some(change.user), ..entry }), recharged))
+    }
+
+    /// A provider paid out `gross`, less `fee`, which is at most that.
+    pub fn settlement(
+        provider: &str,
+        bank_reference: &str,
+        gross: Paisa,
+        fee: Paisa,
+    ) -> Result<Self, LedgerError> {
+        let gross = positive(gross)?;
+        if fee.0 < 0 || fee > gross {
+            return Err(LedgerError::NotPositive);
+        }
+        Draft::default()
+            .debit(Account::Bank, Paisa(gross.0 - fee.0))?
+            .debit(Account::ProviderFees(provider.to_owned()), fee)?
+            .credit(Account::ProviderClearing(provider.to_owned()), gross)?
+            .finish(EntryKind::Settlement, format!("{provider}:{bank_reference}"), "Settlement")
     }
 
     /// Staff give (`amount` above zero) or take (below zero); `key` names the staff action.

@@ -21,6 +21,18 @@ pub(crate) fn describe() {
         "chautari_payments_total",
         "Payment attempts that were settled, by provider and outcome"
     );
+    metrics::describe_gauge!(
+        "chautari_clearing_open_paisa",
+        "What a provider has taken and not settled, by how long ago it arrived"
+    );
+    metrics::describe_gauge!(
+        "chautari_suspense_open_paisa",
+        "Money that nobody has explained, by how long ago it arrived"
+    );
+    metrics::describe_counter!(
+        "chautari_reconciliation_lines_total",
+        "Payments compared with a provider's book, by provider and class"
+    );
 }
 
 /// Counts an attempt that has just got its outcome, once that is durable.
@@ -65,7 +77,7 @@ async fn posted_between(db: &impl ConnectionTrait, from: DateTime<Utc>, until: D
 }
 
 /// No id that was made at `moment` or later sorts before this one.
-fn first_id_at(moment: DateTime<Utc>) -> Uuid {
+pub(crate) fn first_id_at(moment: DateTime<Utc>) -> Uuid {
     let unix_ms = u128::from(moment.timestamp_millis().max(0).unsigned_abs());
     Uuid::from_u128(unix_ms << 80)
 }

@@ -12,6 +12,7 @@ pub mod split;
 pub mod book;
 pub mod dues;
 pub mod holds;
+mod incidents;
 
 pub mod provider;
 pub mod providers;
@@ -20,6 +21,8 @@ pub mod sync;
 pub mod truth;
 
 mod given_back;
+pub mod reconciliation;
+pub mod settlement;
 
 pub mod intent;
 
@@ -87,6 +90,7 @@ impl news::News for News {
 crate::refusals! {
     /// What riders are refused when they pay.
     pub enum Refusal {
+        ReportNotFound = 404 "report_not_found" "There is no such report.",
         IntentNotFound = 404 "intent_not_found" "There is no such payment.",
         MethodNotFound = 422 "payment_method_not_found" "There is no such payment method.",
         MethodRequired = 422 "payment_method_required" "This way of paying needs a payment method.",
@@ -104,6 +108,13 @@ crate::refusals! {
 pub(crate) fn start(app: &App, tracker: &TaskTracker, shutdown: &CancellationToken) {
     metrics::describe();
     tracker.spawn(metrics::watch_ledger(app.clone(), shutdown.clone()));
+    tracker.spawn(reconciliation::ageing::watch(app.clone(), shutdown.clone()));
+    let app = app.clone();
+    tracker.spawn(async move {
+        if let Err(error) = reconciliation::daily::keep_going(&app).await {
+            tracing::error!(%error, "today will not be reconciled by itself");
+        }
+    });
 }
 
 /// The operations of this domain.
@@ -117,4 +128,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(cancel::cancel))
         .routes(routes!(transactions::list))
         .routes(routes!(wallet::show))
+        .routes(routes!(reconciliation::staff::list, reconciliation::staff::start))
+        .routes(routes!(reconciliation::staff::show))
+        .routes(routes!(reconciliation::download::download))
+        .routes(routes!(settlement::settle))
 }

@@ -23,6 +23,11 @@ impl Providers {
         found.ok_or_else(|| Error::internal(format!("the payment provider `{name}` is not set up")))
     }
 
+    /// The names of all of them.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+
     /// Whether riders can be sent there.
     pub fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)

@@ -13,6 +13,7 @@ mod ledger;
 mod moody_provider;
 mod payments;
 mod points;
+mod reconciliation;
 mod rentals;
 mod riders;
 mod running;

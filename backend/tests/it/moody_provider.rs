@@ -1,10 +1,14 @@
-//! A provider that can be away, break off in the middle, or refuse; its book is the sandbox's.
+//! A provider that can be away, break off in the middle, or refuse, and whose book can be made to differ
+//! from ours; otherwise its book is the sandbox's.
 
 use async_trait::async_trait;
 use backend::payments::provider::{
-    Capabilities, Opened, Order, PaymentProvider, PlacedOrder, ProviderError, ProviderPayment,
+    Capabilities, GivenBack, Opened, Order, PaymentProvider, PlacedOrder, ProviderError, ProviderPayment,
+    ProviderStatus,
 };
 use backend::payments::sandbox::Sandbox;
+use entities::money::Paisa;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 /// How it behaves now.
@@ -20,20 +24,48 @@ pub(crate) enum Mood {
     Refuses,
 }
 
+/// What its book says of one order instead of the truth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Planted {
+    /// It knows no such order.
+    Forgotten,
+    /// Another amount was paid.
+    Amount(Paisa),
+    /// Another word.
+    Status(ProviderStatus),
+    /// It gave money back.
+    GaveBack(GivenBack),
+    /// Another name for the movement of money.
+    TransactionId(String),
+    /// No answer, whatever its mood is.
+    Silence,
+}
+
 /// Takes the sandbox's name and place.
 #[derive(Clone, Debug)]
 pub(crate) struct MoodyProvider {
     sandbox: Sandbox,
     mood: Arc<Mutex<Mood>>,
+    planted: Arc<Mutex<HashMap<String, Planted>>>,
 }
 
 impl MoodyProvider {
     pub(crate) fn new(sandbox: Sandbox) -> Self {
-        Self { sandbox, mood: Arc::new(Mutex::new(Mood::Good)) }
+        Self { sandbox, mood: Arc::new(Mutex::new(Mood::Good)), planted: Arc::default() }
     }
 
     pub(crate) fn becomes(&self, mood: Mood) {
         *self.mood.lock().unwrap() = mood;
+    }
+
+    /// Makes its book differ for the order that we know by that name.
+    pub(crate) fn plant(&self, our_reference: &str, planted: Planted) {
+        self.planted.lock().unwrap().insert(our_reference.to_owned(), planted);
+    }
+
+    /// Its book says the truth about that order again.
+    pub(crate) fn weed(&self, our_reference: &str) {
+        self.planted.lock().unwrap().remove(our_reference);
     }
 
     fn answer<T>(&self, answer: Result<T, ProviderError>) -> Result<T, ProviderError> {
@@ -71,6 +103,17 @@ impl PaymentProvider for MoodyProvider {
     }
 
     async fn lookup(&self, order: &PlacedOrder) -> Result<ProviderPayment, ProviderError> {
-        self.answer(self.sandbox.lookup(order).await)
+        let mut payment = self.answer(self.sandbox.lookup(order).await)?;
+        let planted = self.planted.lock().unwrap().get(&order.our_reference).cloned();
+        match planted {
+            None => {}
+            Some(Planted::Forgotten) => return Err(ProviderError::NotFound),
+            Some(Planted::Silence) => return Err(ProviderError::Unavailable(anyhow::anyhow!("silent"))),
+            Some(Planted::Amount(amount)) => payment.amount = amount,
+            Some(Planted::Status(status)) => payment.status = status,
+            Some(Planted::GaveBack(given_back)) => payment.given_back = given_back,
+            Some(Planted::TransactionId(name)) => payment.transaction_id = Some(name),
+        }
+        Ok(payment)
     }
 }

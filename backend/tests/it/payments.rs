@@ -26,7 +26,7 @@ async fn sandbox_method(test: &TestApp) -> Value {
     items[0]["id"].clone()
 }
 
-async fn ask_for(test: &TestApp, rider: &Rider, key: &str, amount: &str) -> Answer {
+pub(crate) async fn ask_for(test: &TestApp, rider: &Rider, key: &str, amount: &str) -> Answer {
     let method = sandbox_method(test).await;
     let body = json!({ "amount": { "amount": amount, "currency": "NPR" }, "payment_method_id": method });
     test.bearer(&rider.token).post_once(key, "/api/v1/payments/wallet/topup-intent", body).await

@@ -12,6 +12,7 @@ const SCHEMA: &[&str] = &[
     include_str!("initial/stations.sql"),
     include_str!("initial/rentals.sql"),
     include_str!("initial/payments.sql"),
+    include_str!("initial/settlement.sql"),
     include_str!("initial/rewards.sql"),
     include_str!("initial/content.sql"),
     include_str!("initial/records.sql"),

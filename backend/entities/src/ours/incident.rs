@@ -44,6 +44,7 @@ text_enum! {
         PaymentUnknown = "payment_unknown",
         PaymentReversed = "payment_reversed",
         LedgerMismatch = "ledger_mismatch",
+        BooksDiffer = "books_differ",
         JobDead = "job_dead",
     }
 }

@@ -7,6 +7,7 @@ mod people;
 mod records;
 mod rentals;
 mod rewards;
+mod settlement;
 mod stations;
 
 use chrono::{DateTime, Duration, Utc};
@@ -59,6 +60,8 @@ macro_rules! for_every_entity {
         $action!(ledger_posting);
         $action!(ledger_balance);
         $action!(hold);
+        $action!(reconciliation_report);
+        $action!(reconciliation_line);
         $action!(user_points);
         $action!(points_transaction);
         $action!(referral);

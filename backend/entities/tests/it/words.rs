@@ -52,6 +52,8 @@ async fn a_check_has_exactly_the_words_of_its_enum() {
         refund.Status: refund::RefundStatus;
         ledger_account.Kind: ledger_account::LedgerAccountKind;
         hold.State: hold::HoldState;
+        reconciliation_report.State: reconciliation_report::ReconciliationState;
+        reconciliation_line.Class: reconciliation_line::ReconciliationClass;
         points_transaction.TransactionType: points_transaction::PointsTransactionType;
         referral.Status: referral::ReferralStatus;
         achievement.CriteriaType: achievement::CriteriaType;
