@@ -60,7 +60,10 @@ impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { findings, stations, rentals, ledger_entries } = self;
         if findings.is_empty() {
-            write!(f, "audit: clean. R1–R8, L1–L4, L6, L8, inventories, inbox and commands agree")?;
+            write!(
+                f,
+                "audit: clean. R1–R8, L1–L4, L6, L8, L9, statements, clearing, invoices, inventories, inbox and commands agree"
+            )?;
         } else {
             write!(f, "audit: {} finding(s)", findings.len())?;
         }

@@ -25,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) backend: backend::config::BackendSettings,
     pub(crate) sms: backend::config::SmsSettings,
     pub(crate) payments: backend::config::PaymentsSettings,
+    pub(crate) invoices: backend::config::InvoiceSettings,
     pub(crate) metrics: MetricsSettings,
     pub(crate) log: LogSettings,
 }
@@ -47,6 +48,7 @@ impl Settings {
             backend: self.backend.clone(),
             sms: self.sms.clone(),
             payments: self.payments,
+            invoices: self.invoices.clone(),
         }
     }
 

@@ -8,6 +8,7 @@ use crate::identity::CodeSends;
 use crate::identity::sms::{ConsoleSms, NoCarrier, OtpOutbox, Sms};
 use crate::jobs::Queue;
 use crate::news::{self, Listener, News as _};
+use crate::payments::invoices::bikram_sambat::BikramSambat;
 use crate::payments::provider::PaymentProvider;
 use crate::payments::providers::Providers;
 use crate::payments::sandbox::{self, Sandbox};
@@ -67,6 +68,7 @@ fn queues() -> Vec<Queue> {
         payments::reconcile::QUEUE,
         payments::reconciliation::daily::QUEUE,
         payments::reconciliation::run::QUEUE,
+        payments::invoices::issue::QUEUE,
         rentals::delivery::QUEUE,
         rentals::cancel::QUEUE,
         rentals::overdue::QUEUE,
@@ -126,6 +128,8 @@ pub struct State {
     pub code_sends: CodeSends,
     /// What [`ConsoleSms`] would have sent.
     pub otp_outbox: OtpOutbox,
+    /// Nepal's calendar, as far as it has been published.
+    pub bikram_sambat: BikramSambat,
     /// Who takes riders' money.
     pub providers: Providers,
     queues: Vec<Queue>,
@@ -164,6 +168,9 @@ impl App {
         let code_sends = CodeSends::new(clock.clone())?;
         let passwords = Passwords::new(random.clone())?;
         let staff_logins = LoginTries::new(clock.clone())?;
+        settings.invoices.check().map_err(Error::internal)?;
+        let added_years = settings.invoices.added_years().map_err(Error::internal)?;
+        let bikram_sambat = BikramSambat::with(&added_years).map_err(Error::internal)?;
         let queues = queues();
         Ok(Self(Arc::new(State {
             instance_id,
@@ -180,6 +187,7 @@ impl App {
             sms,
             code_sends,
             otp_outbox,
+            bikram_sambat,
             providers,
             queues,
         })))

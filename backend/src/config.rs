@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-/// The backend's part of the configuration: `[database] [backend] [sms] [payments]`.
+/// The backend's part of the configuration: `[database] [backend] [sms] [payments] [invoices]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -17,6 +17,8 @@ pub struct Settings {
     pub sms: SmsSettings,
     /// How money comes in.
     pub payments: PaymentsSettings,
+    /// Who sells, on tax invoices.
+    pub invoices: InvoiceSettings,
 }
 
 /// `[database]`
@@ -109,6 +111,69 @@ pub enum SmsProvider {
 pub struct PaymentsSettings {
     /// Offers the built-in sandbox provider, through which no real money moves.
     pub sandbox: bool,
+}
+
+/// `[invoices]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InvoiceSettings {
+    /// Who sells, as registered.
+    pub seller_name: String,
+    /// Where, as registered.
+    pub seller_address: String,
+    /// The seller's PAN, nine digits. Without it no tax invoices are made.
+    pub seller_pan: String,
+    /// Goes before the numbers where several outlets sell under one PAN.
+    pub branch: String,
+    /// The days of the months of years whose official calendar is newer than this program, Baisakh
+    /// first: `bikram_sambat.2084 = [31, 32, …]`.
+    pub bikram_sambat: BTreeMap<String, Vec<u8>>,
+}
+
+/// Who sells, as it stands on tax invoices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seller {
+    /// As registered.
+    pub name: String,
+    /// As registered.
+    pub address: String,
+    /// Nine digits.
+    pub pan: String,
+    /// Goes before the numbers; may be empty.
+    pub branch: String,
+}
+
+impl InvoiceSettings {
+    /// The seller, if one is registered for VAT.
+    pub fn seller(&self) -> Option<Seller> {
+        (!self.seller_pan.is_empty()).then(|| Seller {
+            name: self.seller_name.clone(),
+            address: self.seller_address.clone(),
+            pan: self.seller_pan.clone(),
+            branch: self.branch.clone(),
+        })
+    }
+
+    /// What is wrong with them, if anything.
+    pub fn check(&self) -> Result<(), String> {
+        let Some(seller) = self.seller() else { return Ok(()) };
+        if seller.pan.len() != 9 || !seller.pan.bytes().all(|digit| digit.is_ascii_digit()) {
+            return Err("invoices.seller_pan must have nine digits".to_owned());
+        }
+        if seller.name.trim().is_empty() || seller.address.trim().is_empty() {
+            return Err("invoices.seller_name and seller_address must be set with seller_pan".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The added years by their number.
+    pub fn added_years(&self) -> Result<BTreeMap<u16, Vec<u8>>, String> {
+        let year = |(year, months): (&String, &Vec<u8>)| match year.parse() {
+            Ok(year) => Ok((year, months.clone())),
+            Err(_) => Err(format!("invoices.bikram_sambat.{year} is not a year")),
+        };
+        self.bikram_sambat.iter().map(year).collect()
+    }
 }
 
 /// What the program keeps in `<data-dir>/secrets/`. Never printed.

@@ -275,6 +275,8 @@ pub enum Lock {
     Roster,
     /// Counting the one-time codes that were sent before another one is.
     OneTimeCodes,
+    /// Giving the next number to a tax invoice.
+    TaxInvoices,
 }
 
 /// Any number that no other program on the same PostgreSQL uses.

@@ -200,5 +200,12 @@ pub const FREE_MINUTES_MAX: i32 = 60 * 24;
 /// The highest multiple of a package's rate that lateness may cost, percent.
 pub const LATE_FEE_PERCENT_MAX: i32 = 10_000;
 
+/// How often money and commands that were left behind are looked for.
+pub const FORGOTTEN_WATCH_PAUSE: Duration = Duration::from_secs(3_600);
+/// How long the jobs have to take care of them before they count as left behind.
+pub const FORGOTTEN_AFTER: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
+/// How many of a kind are mended in one look.
+pub const FORGOTTEN_ROWS: u64 = 100;
+
 /// The longest e-mail address, bytes (RFC 5321).
 pub const EMAIL_MAX_BYTES: usize = 254;

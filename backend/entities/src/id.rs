@@ -116,6 +116,8 @@ ids! {
     HoldId => "holds",
     ReconciliationReportId => "reconciliation_reports",
     ReconciliationLineId => "reconciliation_lines",
+    TaxInvoiceId => "tax_invoices",
+    TaxInvoicePrintId => "tax_invoice_prints",
     CommandId => "commands",
     StationEventId => "station_events",
     IncidentId => "incidents",

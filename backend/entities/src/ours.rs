@@ -13,6 +13,8 @@ pub mod payment_attempt;
 pub mod reconciliation_line;
 pub mod reconciliation_report;
 pub mod sandbox_payment;
+pub mod tax_invoice;
+pub mod tax_invoice_print;
 
 // Commands to stations, their events, jobs, sessions.
 pub mod command;

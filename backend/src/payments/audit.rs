@@ -1,8 +1,10 @@
-//! Read-only check of the ledger: L1–L4, L6, L8, and that what riders are shown is what the
-//! ledger says. L5 (nothing written is ever changed) is kept by the database's triggers.
+//! Read-only check of the ledger: L1–L4, L6, L8, L9, and that what riders, providers and the state
+//! are shown is what the ledger says. L5 (nothing written is ever changed) is kept by the database's triggers.
 //!
 //! It reads several tables one after the other, so run it on a database at rest, or in one
 //! REPEATABLE READ transaction.
+
+mod papers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,7 +25,7 @@ use crate::payments::ledger::EntryKind;
 /// A row that contradicts a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Which rule: `L1` to `L8`, or `wallet`, `topup` for what mirrors the ledger.
+    /// Which rule: `L1` to `L9`, or `wallet`, `statement`, `topup`, `clearing`, `invoice` for what mirrors the ledger.
     pub rule: &'static str,
     /// The table of the row.
     pub table: &'static str,
@@ -49,6 +51,7 @@ pub async fn audit(db: &impl ConnectionTrait) -> Result<Vec<Finding>> {
     wallets_mirror(db, &accounts, &mut findings).await?;
     holds_are_held(db, &accounts, &mut findings).await?;
     topups_have_attempts(db, &mut findings).await?;
+    papers::check(db, &mut findings).await?;
     Ok(findings)
 }
 

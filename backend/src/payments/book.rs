@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::db::{Chain, Tx};
 use crate::error::{Error, Result};
+use crate::payments::invoices;
 use crate::payments::ledger::{Account, Entry, EntryKind, LedgerError, Posting};
 use crate::refusals;
 
@@ -84,6 +85,9 @@ pub async fn post(
     for _ in 0..=owned.len() {
         let ran = tx.run(movement(tx, now, entry_id, entry, receipt.as_ref())).await?;
         if ran.complete {
+            if receipt.as_ref().is_some_and(may_be_a_sale) {
+                invoices::issue::enqueue(tx, entry_id).await?;
+            }
             return Ok(Posted::New(entry_id));
         }
         if ran.values.len() > owned.len() {
@@ -102,6 +106,17 @@ pub async fn post(
         }
     }
     Err(conflict_without_entry(entry))
+}
+
+/// Money that only came in was not sold for anything.
+fn may_be_a_sale(receipt: &Receipt) -> bool {
+    match receipt.transaction_type {
+        TransactionType::Topup => false,
+        TransactionType::Rental
+        | TransactionType::RentalDue
+        | TransactionType::Refund
+        | TransactionType::Fine => true,
+    }
 }
 
 /// What a rider can spend, and what is set aside.

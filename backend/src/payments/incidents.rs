@@ -1,6 +1,6 @@
 //! What the domain of money tells staff to look at: once for each thing.
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use entities::id::{IncidentId, ReconciliationReportId};
 use entities::incident::{self, IncidentKind, IncidentState};
 use sea_orm::sea_query::OnConflict;
@@ -21,6 +21,12 @@ pub(crate) async fn books_differ(
         "report": report, "provider": provider, "day": day, "differences": differences,
     });
     open(tx, IncidentKind::BooksDiffer, report.to_string(), detail).await
+}
+
+/// An invoice waits because nobody has told the program the calendar of its year.
+pub(crate) async fn calendar_ended(tx: &Tx, day: NaiveDate) -> Result<()> {
+    let detail = serde_json::json!({ "day": day, "setting": "invoices.bikram_sambat" });
+    open(tx, IncidentKind::CalendarEnded, day.year().to_string(), detail).await
 }
 
 async fn open(tx: &Tx, kind: IncidentKind, about: String, detail: serde_json::Value) -> Result<()> {

@@ -21,6 +21,7 @@ pub mod sync;
 pub mod truth;
 
 mod given_back;
+pub mod invoices;
 pub mod reconciliation;
 pub mod settlement;
 
@@ -29,6 +30,7 @@ pub mod intent;
 pub mod cancel;
 pub mod methods;
 pub mod reconcile;
+pub mod statement;
 pub mod status;
 pub mod topup;
 pub mod transactions;
@@ -90,6 +92,7 @@ impl news::News for News {
 crate::refusals! {
     /// What riders are refused when they pay.
     pub enum Refusal {
+        TransactionNotFound = 404 "transaction_not_found" "There is no such transaction.",
         ReportNotFound = 404 "report_not_found" "There is no such report.",
         IntentNotFound = 404 "intent_not_found" "There is no such payment.",
         MethodNotFound = 422 "payment_method_not_found" "There is no such payment method.",
@@ -128,6 +131,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(cancel::cancel))
         .routes(routes!(transactions::list))
         .routes(routes!(wallet::show))
+        .routes(routes!(statement::show))
+        .routes(routes!(invoices::receipt::show))
         .routes(routes!(reconciliation::staff::list, reconciliation::staff::start))
         .routes(routes!(reconciliation::staff::show))
         .routes(routes!(reconciliation::download::download))

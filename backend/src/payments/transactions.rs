@@ -1,7 +1,7 @@
 //! `GET payments/transactions`
 
 use axum::extract::State;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use entities::id::{RentalId, TransactionId};
 use entities::transaction::{self, PaymentMethodType, TransactionStatus, TransactionType};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::auth::Rider;
+use crate::calendar::{end_of_day_in_nepal, start_of_day_in_nepal};
 use crate::error::Result;
 use crate::extract::{Json, Query};
 use crate::money::Money;
@@ -23,6 +24,14 @@ pub struct Filter {
     pub transaction_type: Option<TransactionType>,
     /// Only in this state.
     pub status: Option<TransactionStatus>,
+    /// Only by this means.
+    pub payment_method_type: Option<PaymentMethodType>,
+    /// Only of this rental.
+    pub related_rental: Option<RentalId>,
+    /// The first day, in Kathmandu.
+    pub start_date: Option<NaiveDate>,
+    /// The last day, in Kathmandu.
+    pub end_date: Option<NaiveDate>,
 }
 
 /// A movement of the rider's money.
@@ -63,6 +72,18 @@ pub(crate) async fn list(
     }
     if let Some(status) = filter.status {
         query = query.filter(transaction::Column::Status.eq(status));
+    }
+    if let Some(means) = filter.payment_method_type {
+        query = query.filter(transaction::Column::PaymentMethodType.eq(means));
+    }
+    if let Some(rental) = filter.related_rental {
+        query = query.filter(transaction::Column::RelatedRental.eq(rental));
+    }
+    if let Some(day) = filter.start_date {
+        query = query.filter(transaction::Column::CreatedAt.gte(start_of_day_in_nepal(day)));
+    }
+    if let Some(day) = filter.end_date {
+        query = query.filter(transaction::Column::CreatedAt.lt(end_of_day_in_nepal(day)));
     }
     let rows = page
         .apply(query, transaction::Column::CreatedAt, transaction::Column::Id)?

@@ -26,8 +26,9 @@ use entities::id::CommandId;
 use entities::incident::IncidentKind;
 use entities::job::{self, JobState};
 use protocol::control::{self, CommandOffer, DeliveryState, InstanceId, UnsentReason, WithdrawOutcome};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// The queue of commands that are not final.
@@ -57,6 +58,22 @@ struct Delivery {
 pub(crate) async fn deliver(tx: &Tx, command: CommandId) -> Result<()> {
     jobs::enqueue(tx, QUEUE.name, &Delivery { command }, tx.now(), Some(command.to_string())).await?;
     Ok(())
+}
+
+/// As [`deliver`], for a command whose job is gone.
+pub(crate) async fn deliver_again(tx: &Tx, command: CommandId) -> Result<()> {
+    jobs::enqueue(tx, QUEUE.name, &Delivery { command }, tx.now(), None).await?;
+    Ok(())
+}
+
+/// The commands that a job looks after.
+pub(crate) async fn looked_after(db: &impl ConnectionTrait) -> Result<HashSet<CommandId>> {
+    let jobs = job::Entity::find()
+        .filter(job::Column::Queue.eq(QUEUE.name))
+        .filter(job::Column::State.is_in([JobState::Ready, JobState::Running]))
+        .all(db)
+        .await?;
+    jobs.into_iter().map(|job| Ok(serde_json::from_value::<Delivery>(job.payload)?.command)).collect()
 }
 
 /// After a start: commands that were on their way are offered again, with the same id, at once.

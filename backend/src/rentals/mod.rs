@@ -4,6 +4,8 @@
 //! its command and hold, lets the machine decide and writes what follows. The rest are the ways
 //! in: [`start`] by a rider, [`delivery`] to the station, [`inbox`] from it ([`outcome`] of a
 //! command, [`returns`] of a bank), [`overdue`] by time, [`dues`] and [`on_payments`] by money, [`staff`] by people. [`audit`] checks that the books agree.
+//! command, [`returns`] of a bank), [`overdue`] by time, [`staff`] by people. [`forgotten`]
+//! mends what no job took care of. [`audit`] checks that the books agree.
 
 pub mod machine;
 pub mod pricing;
@@ -30,6 +32,7 @@ pub mod returns;
 pub mod dues;
 pub mod on_payments;
 
+pub mod forgotten;
 pub mod overdue;
 pub mod reward;
 
@@ -273,4 +276,5 @@ pub(crate) fn take_up(app: &App, tracker: &TaskTracker, shutdown: &CancellationT
     });
     tracker.spawn(inbox::sweep(app.clone(), shutdown.clone()));
     tracker.spawn(metrics::watch(app.clone(), shutdown.clone()));
+    tracker.spawn(forgotten::watch(app.clone(), shutdown.clone()));
 }

@@ -8,12 +8,14 @@ use backend::payments::book::{self, Balances, PostError, Posted, Refusal};
 use backend::payments::holds;
 use backend::payments::ledger::{Bill, Captured, Entry};
 use backend::random::Random;
+use backend::rentals::forgotten;
 use entities::id::{PaymentAttemptId, RentalId, UserId};
 use entities::money::Paisa;
+use entities::rental::{self, RentalStatus};
 use entities::{ledger_entry, ledger_posting, transaction, wallet, wallet_transaction};
 use futures::future::join_all;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Set};
 use uuid::Uuid;
 
 const fn bill(rental: i64, late_fee: i64) -> Bill {
@@ -331,5 +333,39 @@ async fn random_movements_keep_the_books() {
                 assert_sound(&test).await;
             }
         }
+    }
+}
+
+/// R3: a hold whose rental was called off, and whose job has vanished, does not live for ever.
+#[tokio::test]
+async fn money_that_was_forgotten_for_a_cancelled_rental_goes_back() {
+    for test in TestApp::on_each_backend().await {
+        let rider = rider_with(&test.app, 50_000).await;
+        let (cancelled, open) =
+            (bare_rental(&test.app, rider.id).await, bare_rental(&test.app, rider.id).await);
+        hold(&test, rider.id, cancelled, 10_000).await.unwrap();
+        hold(&test, rider.id, open, 5_000).await.unwrap();
+        let called_off = test.app.db.write(move |tx| {
+            Box::pin(async move {
+                let status =
+                    rental::ActiveModel { status: Set(RentalStatus::Cancelled), ..Default::default() };
+                let only = rental::Column::Id.eq(cancelled);
+                rental::Entity::update_many().set(status).filter(only).exec(tx).await?;
+                Ok(())
+            })
+        });
+        called_off.await.unwrap();
+        let findings =
+            backend::rentals::audit::audit(test.app.db.read(), test.app.clock.now()).await.unwrap();
+        assert!(
+            findings.iter().any(|finding| finding.rule == "R3" && finding.table == "holds"),
+            "{findings:?}"
+        );
+        assert_eq!(forgotten::mend(&test.app).await.unwrap(), 0, "its job may still come");
+        test.clock.advance_ms(16 * 60_000);
+        assert_eq!(forgotten::mend(&test.app).await.unwrap(), 1, "{}", test.backend());
+        assert_eq!(forgotten::mend(&test.app).await.unwrap(), 0);
+        assert_eq!(balances(&test, rider.id).await, (45_000, 5_000));
+        assert_sound(&test).await;
     }
 }

@@ -39,14 +39,16 @@ async fn newest_attempt(test: &TestApp) -> String {
     newest.one(test.app.db.read()).await.unwrap().unwrap().id.to_string()
 }
 
-/// Lets the day end and its report be made; answers the report with its lines.
-async fn report_of_today(test: &TestApp, staff: &str) -> Value {
+/// Lets the day end and its report be made; answers a staff token and the report with its lines.
+async fn report_of_today(test: &TestApp) -> (String, Value) {
     test.clock.advance_ms(DAY_MS);
+    let staff = staff_token(test, AdminRole::Admin).await;
     let wanted = json!({ "provider": "sandbox", "day": TODAY });
-    let begun = test.bearer(staff).post(REPORTS, wanted).await.ok();
+    let begun = test.bearer(&staff).post(REPORTS, wanted).await.ok();
     test.drain_jobs().await;
     let path = format!("{REPORTS}/{}?limit=100", begun["id"].as_str().unwrap());
-    test.bearer(staff).get(&path).await.ok()
+    let report = test.bearer(&staff).get(&path).await.ok();
+    (staff, report)
 }
 
 fn line_of<'a>(report: &'a Value, attempt: &str) -> &'a Value {
@@ -60,7 +62,6 @@ fn line_of<'a>(report: &'a Value, attempt: &str) -> &'a Value {
 #[tokio::test]
 async fn every_planted_difference_is_found_and_named() {
     for test in TestApp::on_each_backend().await {
-        let staff = staff_token(&test, AdminRole::Admin).await;
         let rider = rider(&test.app).await;
         let matched = credited(&test, &rider, "100.00").await;
         let unpaid = {
@@ -93,7 +94,7 @@ async fn every_planted_difference_is_found_and_named() {
         forget_polls(&test).await;
         assert_eq!(balance(&test, &rider).await, "800.00");
 
-        let report = report_of_today(&test, &staff).await;
+        let (staff, report) = report_of_today(&test).await;
         for (attempt, class, mended) in [
             (&matched, "matched", false),
             (&unpaid, "matched", false),
@@ -167,7 +168,8 @@ async fn a_report_is_made_once_for_each_day_whoever_asks() {
         assert_eq!(early.problem(422, "validation_failed")["errors"][0]["pointer"], "/day");
         let nobody = json!({ "provider": "nobody", "day": "2026-01-01" });
         test.bearer(&staff).post(REPORTS, nobody).await.problem(422, "validation_failed");
-        let first = report_of_today(&test, &staff).await["report"].clone();
+        let (staff, first) = report_of_today(&test).await;
+        let first = first["report"].clone();
         let again = test.bearer(&staff).post(REPORTS, wanted).await.ok();
         assert_eq!(first, again);
         let listed = test.bearer(&staff).get(&format!("{REPORTS}?provider=sandbox")).await.ok();
@@ -181,14 +183,13 @@ async fn a_report_is_made_once_for_each_day_whoever_asks() {
 #[tokio::test]
 async fn a_report_waits_for_a_provider_that_is_away_and_goes_on_where_it_was() {
     for test in TestApp::on_each_backend().await {
-        let staff = staff_token(&test, AdminRole::Admin).await;
         let rider = rider(&test.app).await;
         let mut attempts = Vec::new();
         for rupees in 0..20 {
             attempts.push(credited(&test, &rider, &format!("{}.00", 100 + rupees)).await);
         }
         test.provider.plant(&attempts[10], Planted::Silence);
-        let waiting = report_of_today(&test, &staff).await;
+        let (staff, waiting) = report_of_today(&test).await;
         assert_eq!(waiting["report"]["state"], "running", "{}", test.backend());
         assert_eq!(line_of(&waiting, &attempts[10])["class"], "unanswered");
         test.provider.weed(&attempts[10]);
@@ -207,11 +208,10 @@ async fn a_report_waits_for_a_provider_that_is_away_and_goes_on_where_it_was() {
 #[tokio::test]
 async fn a_provider_that_stays_silent_leaves_open_lines_that_are_asked_for_again() {
     for test in TestApp::on_each_backend().await {
-        let staff = staff_token(&test, AdminRole::Admin).await;
         let rider = rider(&test.app).await;
         let attempt = credited(&test, &rider, "100.00").await;
         test.provider.becomes(Mood::Away);
-        let report = report_of_today(&test, &staff).await;
+        let (staff, report) = report_of_today(&test).await;
         let id = report["report"]["id"].as_str().unwrap().to_owned();
         for _ in 0..13 {
             test.clock.advance_ms(10 * 60_000);
@@ -237,7 +237,6 @@ async fn a_provider_that_stays_silent_leaves_open_lines_that_are_asked_for_again
 #[tokio::test]
 async fn each_night_reports_the_day_before_and_leaves_the_next_night_behind() {
     for test in TestApp::on_each_backend().await {
-        let staff = staff_token(&test, AdminRole::Moderator).await;
         let rider = rider(&test.app).await;
         daily::keep_going(&test.app).await.unwrap();
         daily::keep_going(&test.app).await.unwrap();
@@ -246,6 +245,7 @@ async fn each_night_reports_the_day_before_and_leaves_the_next_night_behind() {
             test.clock.advance_ms(DAY_MS);
             test.drain_jobs().await;
         }
+        let staff = staff_token(&test, AdminRole::Moderator).await;
         let listed = test.bearer(&staff).get(REPORTS).await.ok();
         let days: Vec<&Value> =
             listed["items"].as_array().unwrap().iter().map(|report| &report["day"]).collect();
@@ -264,11 +264,11 @@ async fn each_night_reports_the_day_before_and_leaves_the_next_night_behind() {
 #[tokio::test]
 async fn a_settlement_drains_clearing_once() {
     for test in TestApp::on_each_backend().await {
-        let staff = staff_token(&test, AdminRole::Admin).await;
         let rider = rider(&test.app).await;
         credited(&test, &rider, "500.00").await;
         test.clock.advance_ms(2 * DAY_MS);
         credited(&test, &rider, "300.00").await;
+        let staff = staff_token(&test, AdminRole::Admin).await;
         let money = |amount: &str| json!({ "amount": amount, "currency": "NPR" });
         let settlement = |gross: &str, fee: &str| json!({ "provider": "sandbox", "gross": money(gross), "fee": money(fee), "bank_reference": "NIC-77" });
         let path = "/api/v1/admin/payments/settlements";

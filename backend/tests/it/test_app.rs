@@ -52,6 +52,9 @@ impl TestApp {
         settings.database.url = database.url().to_owned();
         settings.backend.gateways = Vec::new();
         settings.backend.requests_per_minute_per_ip = 0;
+        settings.invoices.seller_name = "Chautari Pvt. Ltd.".to_owned();
+        settings.invoices.seller_address = "Kathmandu 30".to_owned();
+        settings.invoices.seller_pan = "123456789".to_owned();
         settings.sms.provider = Some(SmsProvider::Console);
         Self::with(database, settings).await
     }

@@ -13,6 +13,7 @@ const SCHEMA: &[&str] = &[
     include_str!("initial/rentals.sql"),
     include_str!("initial/payments.sql"),
     include_str!("initial/settlement.sql"),
+    include_str!("initial/invoices.sql"),
     include_str!("initial/rewards.sql"),
     include_str!("initial/content.sql"),
     include_str!("initial/records.sql"),
@@ -27,8 +28,8 @@ const SQLITE_TYPES: &[(&str, &str)] = &[
     ("date", "date_text"),
 ];
 
-/// Tables whose rows are written once (L5).
-const IMMUTABLE: &[&str] = &["ledger_entries", "ledger_postings"];
+/// Tables whose rows are written once: the ledger (L5), and papers that the law forbids to change.
+const IMMUTABLE: &[&str] = &["ledger_entries", "ledger_postings", "tax_invoices", "tax_invoice_prints"];
 
 pub(super) struct Initial;
 

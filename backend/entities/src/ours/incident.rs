@@ -45,6 +45,7 @@ text_enum! {
         PaymentReversed = "payment_reversed",
         LedgerMismatch = "ledger_mismatch",
         BooksDiffer = "books_differ",
+        CalendarEnded = "calendar_ended",
         JobDead = "job_dead",
     }
 }

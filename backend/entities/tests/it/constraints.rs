@@ -82,7 +82,7 @@ async fn each_ledger_account_exists_once() {
 }
 
 #[tokio::test]
-async fn what_the_ledger_has_written_stays() {
+async fn what_the_ledger_and_papers_say_stays() {
     for (db, fresh) in databases_with_samples().await {
         let backend = fresh.backend();
         for sql in [
@@ -90,6 +90,10 @@ async fn what_the_ledger_has_written_stays() {
             "delete from ledger_entries",
             "update ledger_postings set amount_paisa = 1",
             "delete from ledger_postings",
+            "update tax_invoices set total_paisa = 1",
+            "delete from tax_invoices",
+            "update tax_invoice_prints set print_no = 1",
+            "delete from tax_invoice_prints",
         ] {
             let error = db.execute_unprepared(sql).await.unwrap_err().to_string();
             assert!(error.contains("are never"), "{backend}: {sql}: {error}");

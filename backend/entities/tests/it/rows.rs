@@ -1,6 +1,7 @@
 //! One row of every entity, and the list of all entities in the order in which they can be inserted.
 
 mod content;
+mod invoices;
 mod operations;
 mod payments;
 mod people;
@@ -62,6 +63,8 @@ macro_rules! for_every_entity {
         $action!(hold);
         $action!(reconciliation_report);
         $action!(reconciliation_line);
+        $action!(tax_invoice);
+        $action!(tax_invoice_print);
         $action!(user_points);
         $action!(points_transaction);
         $action!(referral);

@@ -54,6 +54,7 @@ async fn a_check_has_exactly_the_words_of_its_enum() {
         hold.State: hold::HoldState;
         reconciliation_report.State: reconciliation_report::ReconciliationState;
         reconciliation_line.Class: reconciliation_line::ReconciliationClass;
+        tax_invoice.Kind: tax_invoice::TaxInvoiceKind;
         points_transaction.TransactionType: points_transaction::PointsTransactionType;
         referral.Status: referral::ReferralStatus;
         achievement.CriteriaType: achievement::CriteriaType;

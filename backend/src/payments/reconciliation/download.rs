@@ -5,11 +5,12 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use entities::id::{ReconciliationLineId, ReconciliationReportId};
 use entities::reconciliation_line::{self, Column};
 use entities::reconciliation_report;
 use futures::stream;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::app::App;
 use crate::auth::Staff;
@@ -32,28 +33,36 @@ pub(crate) async fn download(
     let found = reconciliation_report::Entity::find_by_id(id).one(app.db.read()).await?;
     let report = found.ok_or(Refusal::ReportNotFound)?;
     let name = format!("attachment; filename=\"{}-{}.csv\"", report.provider, report.day);
-    let first: Option<(ReconciliationLineId, Bytes)> =
-        Some((ReconciliationLineId(uuid::Uuid::nil()), Bytes::from_static(HEADINGS.as_bytes())));
+    let first = Some((None, Bytes::from_static(HEADINGS.as_bytes())));
     let chunks = stream::try_unfold(first, move |state| {
         let app = app.clone();
         async move {
             let Some((after, chunk)) = state else { return Ok::<_, Error>(None) };
             let rows = reconciliation_line::Entity::find()
                 .filter(Column::ReportId.eq(id))
-                .filter(Column::Id.gt(after))
+                .filter(after_line(after))
+                .order_by_asc(Column::CreatedAt)
                 .order_by_asc(Column::Id)
                 .limit(DOWNLOAD_ROWS)
                 .all(app.db.read())
                 .await?;
-            let next = rows.last().map(|last| last.id);
+            let next = rows.last().map(|last| (last.created_at, last.id));
             let text: String = rows.iter().map(line).collect();
-            Ok(Some((chunk, next.map(|next| (next, Bytes::from(text))))))
+            Ok(Some((chunk, next.map(|next| (Some(next), Bytes::from(text))))))
         }
     });
     let body = Body::from_stream(futures::TryStreamExt::map_err(chunks, anyhow::Error::from));
     let headers =
         [(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)];
     Ok((headers, body).into_response())
+}
+
+/// Everything behind the last line that was sent.
+fn after_line(last: Option<(DateTime<Utc>, ReconciliationLineId)>) -> Condition {
+    let Some((at, id)) = last else { return Condition::all() };
+    Condition::any()
+        .add(Column::CreatedAt.gt(at))
+        .add(Condition::all().add(Column::CreatedAt.eq(at)).add(Column::Id.gt(id)))
 }
 
 fn line(row: &reconciliation_line::Model) -> String {

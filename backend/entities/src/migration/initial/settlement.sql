@@ -38,4 +38,5 @@ create table reconciliation_lines (
     created_at timestamptz not null,
     unique (report_id, attempt_id)
 );
-create index reconciliation_lines_class on reconciliation_lines (report_id, class, id);
+create index reconciliation_lines_report on reconciliation_lines (report_id, created_at, id);
+create index reconciliation_lines_class on reconciliation_lines (report_id, class, created_at, id);
