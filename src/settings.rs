@@ -47,13 +47,14 @@ impl Settings {
             database: self.database.clone(),
             backend: self.backend.clone(),
             sms: self.sms.clone(),
-            payments: self.payments,
+            payments: self.payments.clone(),
             invoices: self.invoices.clone(),
         }
     }
 
     fn check(&self) -> anyhow::Result<()> {
         self.gateway.check().context("[gateway]")?;
+        self.payments.check().map_err(anyhow::Error::msg)?;
         for (key, address) in [
             ("gateway.control_listen", self.gateway.control_listen),
             ("backend.internal_listen", self.backend.internal_listen),
@@ -76,6 +77,7 @@ pub(crate) fn show(file: Option<&Path>) -> anyhow::Result<String> {
     {
         *url = without_password(url);
     }
+    hide_secrets(&mut shown);
     Ok(toml::to_string(&shown)?)
 }
 
@@ -106,6 +108,25 @@ fn tree(file: Option<&Path>) -> anyhow::Result<Config> {
 
 fn explain(error: config::ConfigError) -> anyhow::Error {
     anyhow::anyhow!("{error}\n`chautari config show` lists every key with its value in effect")
+}
+
+/// Replaces what stands under every key that says that it is a secret.
+fn hide_secrets(table: &mut toml::Table) {
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(inner) => hide_secrets(inner),
+            toml::Value::String(text) if key.contains("secret") && !text.is_empty() => "***".clone_into(text),
+            toml::Value::Array(texts) if key.contains("secret") && !texts.is_empty() => {
+                *texts = vec![toml::Value::String("***".to_owned())];
+            }
+            toml::Value::String(_)
+            | toml::Value::Integer(_)
+            | toml::Value::Float(_)
+            | toml::Value::Boolean(_)
+            | toml::Value::Datetime(_)
+            | toml::Value::Array(_) => {}
+        }
+    }
 }
 
 fn without_password(url: &str) -> String {
@@ -144,6 +165,7 @@ mod tests {
             format!("{:?}", settings.backend),
             format!("{:?}", backend::config::BackendSettings::default())
         );
+        assert_eq!(settings.payments, backend::config::PaymentsSettings::default());
     }
 
     #[test]
@@ -156,6 +178,48 @@ mod tests {
     fn internal_ports_stay_on_this_machine() {
         let error = load("[backend]\ninternal_listen = \"0.0.0.0:8081\"").unwrap_err().to_string();
         assert!(error.contains("backend.internal_listen"), "{error}");
+    }
+
+    #[test]
+    fn a_provider_that_is_half_set_up_is_named_with_what_is_missing() {
+        for (text, named) in [
+            ("[payments.khalti]\nlive = true", "payments.khalti.secret_key is missing"),
+            ("[payments.esewa]\nproduct_code = \"EPAYTEST\"", "CHAUTARI__PAYMENTS__ESEWA__SECRET_KEY"),
+            ("[payments.esewa]\nsecret_key = \"x\"", "payments.esewa.product_code is missing"),
+            (
+                "[payments.esewa]\nlive = true\nproduct_code = \"EPAYTEST\"\nsecret_key = \"8gBm\"",
+                "payments.esewa.live = true with the test product EPAYTEST",
+            ),
+            (
+                "[payments.khalti]\nlive = true\nsecret_key = \"8gBm\"\nbase_url = \"https://dev.khalti.com/\"",
+                "the provider's sandbox",
+            ),
+            (
+                "[payments.khalti]\nlive = true\nsecret_key = \"8gBm\"\nbase_url = \"http://khalti.example\"",
+                "in clear text",
+            ),
+            (
+                "[payments.khalti]\nsecret_key = \"8gBm\"\nbase_url = \"https://khalti.com\"",
+                "where real money moves",
+            ),
+        ] {
+            let error = load(text).unwrap_err().to_string();
+            assert!(error.contains(named), "{text}: {error}");
+            assert!(!error.contains("8gBm"), "{error}");
+        }
+        let both = "[payments.khalti]\nsecret_key = \"8gBm\"\n[payments.esewa]\nproduct_code = \"EPAYTEST\"\nsecret_key = \"8gBm/:&EnhH.1/q\"";
+        let payments = load(both).unwrap().payments;
+        assert!(payments.khalti.is_set() && payments.esewa.is_set());
+        assert!(!format!("{payments:?}").contains("8gBm"));
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("chautari.toml");
+        std::fs::write(&file, "[payments.khalti]\nsecret_key = \"8gBm\"").unwrap();
+        let shown = show(Some(&file)).unwrap();
+        assert!(shown.contains("secret_key = \"***\"") && !shown.contains("8gBm"), "{shown}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::news::{self, Listener, News as _};
 use crate::payments::invoices::bikram_sambat::BikramSambat;
 use crate::payments::provider::PaymentProvider;
 use crate::payments::providers::Providers;
-use crate::payments::sandbox::{self, Sandbox};
+use crate::payments::sandbox;
 use crate::random::Random;
 use crate::server::{self, Bounds};
 use crate::staff::{LoginTries, Passwords};
@@ -116,7 +116,7 @@ pub struct State {
     pub presence: PresenceMap,
     /// Cancelled when the program begins to stop: long polls and streams end.
     pub stopping: CancellationToken,
-    /// For calls to gateways and providers: connections are shared, every call has a time-out.
+    /// For calls to gateways: connections are shared, every call has a time-out.
     pub http: reqwest::Client,
     /// How staff prove who they are.
     pub passwords: Passwords,
@@ -153,10 +153,7 @@ impl App {
             .connect_timeout(Duration::from_secs(5))
             .build()
             .map_err(anyhow::Error::from)?;
-        let mut providers = Providers::default();
-        if settings.payments.sandbox {
-            providers = providers.with(Sandbox::new(db.clone(), clock.clone(), &settings.backend.public_url));
-        }
+        let providers = Providers::from_settings(&settings, &db, &clock)?;
         let instance_id = random.uuid_v7(clock.now());
         let presence = PresenceMap::new(&settings.backend.gateways, clock.clone());
         let stopping = CancellationToken::new();

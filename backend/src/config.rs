@@ -106,11 +106,192 @@ pub enum SmsProvider {
 }
 
 /// `[payments]`
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PaymentsSettings {
     /// Offers the built-in sandbox provider, through which no real money moves.
     pub sandbox: bool,
+    /// How long a call to a provider may take, milliseconds.
+    pub timeout_ms: u64,
+    /// Khalti.
+    pub khalti: KhaltiSettings,
+    /// eSewa.
+    pub esewa: EsewaSettings,
+}
+
+impl Default for PaymentsSettings {
+    fn default() -> Self {
+        Self {
+            sandbox: false,
+            timeout_ms: 15_000,
+            khalti: KhaltiSettings::default(),
+            esewa: EsewaSettings::default(),
+        }
+    }
+}
+
+impl PaymentsSettings {
+    /// What is missing or contradicts itself, in a sentence that names the key.
+    pub fn check(&self) -> Result<(), String> {
+        self.khalti.check()?;
+        self.esewa.check()
+    }
+}
+
+/// `[payments.khalti]`: offered once it has a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KhaltiSettings {
+    /// Real money moves.
+    pub live: bool,
+    /// The `live_secret_key` of the merchant's dashboard.
+    pub secret_key: Secret,
+    /// Where its API is; empty for Khalti's own address.
+    pub base_url: String,
+}
+
+impl KhaltiSettings {
+    const SANDBOX: &str = "https://dev.khalti.com";
+    const LIVE: &str = "https://khalti.com";
+
+    /// Whether riders can be sent there.
+    pub fn is_set(&self) -> bool {
+        !self.secret_key.is_empty()
+    }
+
+    /// Where its API is, without a slash at the end.
+    pub fn base_url(&self) -> &str {
+        address(&self.base_url, self.live, Self::SANDBOX, Self::LIVE)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if !self.is_set() {
+            return match self.live || !self.base_url.is_empty() {
+                true => Err(missing("khalti", "secret_key", "copy it from the merchant's dashboard")),
+                false => Ok(()),
+            };
+        }
+        check_address("khalti.base_url", self.base_url(), self.live, Self::SANDBOX, Self::LIVE)
+    }
+}
+
+/// `[payments.esewa]`: offered once it has a product code and a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EsewaSettings {
+    /// Real money moves.
+    pub live: bool,
+    /// The merchant's code.
+    pub product_code: String,
+    /// The key of the signatures.
+    pub secret_key: Secret,
+    /// The key before it, with which signatures still hold during a rotation.
+    pub previous_secret_key: Secret,
+    /// Where the browser posts the form; empty for eSewa's own address.
+    pub form_base_url: String,
+    /// Where the status of a payment is asked; empty for eSewa's own address.
+    pub status_base_url: String,
+}
+
+impl EsewaSettings {
+    /// The product code that everybody may test with.
+    pub const TEST_PRODUCT: &str = "EPAYTEST";
+    const SANDBOX_FORM: &str = "https://rc-epay.esewa.com.np";
+    const SANDBOX_STATUS: &str = "https://rc.esewa.com.np";
+    const LIVE: &str = "https://epay.esewa.com.np";
+
+    /// Whether riders can be sent there.
+    pub fn is_set(&self) -> bool {
+        !self.product_code.is_empty() && !self.secret_key.is_empty()
+    }
+
+    /// Where the browser posts the form, without a slash at the end.
+    pub fn form_base_url(&self) -> &str {
+        address(&self.form_base_url, self.live, Self::SANDBOX_FORM, Self::LIVE)
+    }
+
+    /// Where the status of a payment is asked, without a slash at the end.
+    pub fn status_base_url(&self) -> &str {
+        address(&self.status_base_url, self.live, Self::SANDBOX_STATUS, Self::LIVE)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let untouched = *self == Self::default();
+        match (self.product_code.is_empty(), self.secret_key.is_empty()) {
+            (true, true) if untouched => return Ok(()),
+            (true, _) => return Err(missing("esewa", "product_code", "eSewa gives it with the contract")),
+            (false, true) => return Err(missing("esewa", "secret_key", "eSewa gives it with the contract")),
+            (false, false) => {}
+        }
+        if self.live && self.product_code == Self::TEST_PRODUCT {
+            return Err(format!(
+                "payments.esewa.live = true with the test product {}, whose key is public: anybody could sign a \
+                 payment; set your own payments.esewa.product_code",
+                Self::TEST_PRODUCT
+            ));
+        }
+        let (form, status) = (self.form_base_url(), self.status_base_url());
+        check_address("esewa.form_base_url", form, self.live, Self::SANDBOX_FORM, Self::LIVE)?;
+        check_address("esewa.status_base_url", status, self.live, Self::SANDBOX_STATUS, Self::LIVE)
+    }
+}
+
+/// The address in effect, without a slash at the end.
+fn address<'a>(set: &'a str, live: bool, sandbox: &'a str, real: &'a str) -> &'a str {
+    match (set.trim_end_matches('/'), live) {
+        ("", true) => real,
+        ("", false) => sandbox,
+        (set, _) => set,
+    }
+}
+
+fn missing(provider: &str, key: &str, how: &str) -> String {
+    let environment = format!("CHAUTARI__PAYMENTS__{}__{}", provider.to_uppercase(), key.to_uppercase());
+    format!("payments.{provider}.{key} is missing: {how}, and set it here or as {environment}")
+}
+
+/// Play money stays at the sandbox, real money away from it and encrypted on its way.
+fn check_address(key: &str, address: &str, live: bool, sandbox: &str, real: &str) -> Result<(), String> {
+    match live {
+        true if address == sandbox => Err(format!(
+            "payments.{key} is the provider's sandbox, and live = true says that real money moves"
+        )),
+        true if !address.starts_with("https://") => {
+            Err(format!("payments.{key} = \"{address}\" would send keys in clear text; use https://"))
+        }
+        false if address == real => {
+            Err(format!("payments.{key} is where real money moves; say so with live = true"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A text that is never shown.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps a text from being shown.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the call that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_empty() { "\"\"" } else { "***" })
+    }
 }
 
 /// `[invoices]`

@@ -101,6 +101,15 @@ pub const ROSTER_POLL: Duration = Duration::from_secs(1);
 /// Commands in doubt that one briefing names.
 pub const BRIEFING_QUERIES_MAX: u64 = 32;
 
+/// How long a connection to a payment provider may take.
+pub const PROVIDER_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest answer of a payment provider, bytes.
+pub const PROVIDER_ANSWER_MAX_BYTES: usize = 64 * 1024;
+/// How long Khalti's page takes money, until its answer says it better.
+pub const KHALTI_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(60);
+/// How long eSewa may not know an order before that is final: the payer may not have begun. eSewa
+/// itself asks for a look after five minutes.
+pub const ESEWA_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
 /// How long the sandbox provider's page takes money.
 pub const SANDBOX_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
 /// How often what was posted is added up for the operator.

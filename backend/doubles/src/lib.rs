@@ -15,11 +15,15 @@
 //! # }
 //! ```
 
+pub mod esewa;
+pub mod khalti;
+
 pub mod double;
 pub mod misbehaviour;
 pub mod world;
 
 mod control;
+mod page;
 
 pub use double::{Double, Provider, Received, Site};
 pub use misbehaviour::Misbehaviour;

@@ -9,10 +9,11 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::error::Result;
 use crate::limits::{LEDGER_WATCH_PAUSE, LEDGER_WATCH_SETTLE};
-use crate::payments::audit;
+use crate::payments::{audit, outside};
 
 /// Tells the recorder what each metric means.
 pub(crate) fn describe() {
+    outside::describe();
     metrics::describe_gauge!(
         "chautari_ledger_imbalance_paisa",
         "Sum of the ledger's postings since a day before the start; anything but 0 is a broken ledger"

@@ -2,8 +2,9 @@
 //!
 //! Read in this order: [`ledger`], [`split`] and [`machine`] are the rules, pure. [`book`], [`holds`] and [`dues`]
 //! write the ledger; the domain of rentals calls [`holds`], [`dues`] and [`intent`]. [`provider`] is what a payment
-//! provider is to us, [`sandbox`] the built-in one; [`truth`] is what its answer means, [`sync`] does what follows,
-//! `given_back` where the payer has the money again. The rest is a file per operation.
+//! provider is to us, [`sandbox`] the built-in one; [`khalti`] and [`esewa`] are called through [`outside`];
+//! [`truth`] is what its answer means, [`sync`] does what follows, `given_back` where the payer has the money again.
+//! The rest is a file per operation.
 
 pub mod ledger;
 pub mod machine;
@@ -14,9 +15,15 @@ pub mod dues;
 pub mod holds;
 mod incidents;
 
+pub mod breaker;
+pub mod outside;
 pub mod provider;
 pub mod providers;
 pub mod sandbox;
+
+pub mod esewa;
+pub mod khalti;
+
 pub mod sync;
 pub mod truth;
 

@@ -27,8 +27,8 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
 
     /// Whether what the browser brings back proves anything. It is a hint to ask in every case;
     /// this only tells a forgery from an honest visitor, for staff.
-    fn read_return(&self, query: &BTreeMap<String, String>) -> ReturnProof {
-        let _ = query;
+    fn read_return(&self, order: &PlacedOrder, query: &BTreeMap<String, String>) -> ReturnProof {
+        let _ = (order, query);
         ReturnProof::Unsigned
     }
 
@@ -170,6 +170,10 @@ pub enum ReturnProof {
     Signed,
     /// It claims to be signed and is not.
     Forged,
+    /// Signed by the provider, about another order: somebody shows an old receipt.
+    AnotherOrder,
+    /// Signed by the provider, about this order with another amount than we asked for.
+    AnotherAmount(Paisa),
 }
 
 /// A call that claims to come from a provider.

@@ -2,15 +2,43 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::error::Error;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::payments::esewa::{self, Esewa};
+use crate::payments::khalti::{self, Khalti};
+use crate::payments::outside::{self, Outside};
 use crate::payments::provider::PaymentProvider;
+use crate::payments::sandbox::Sandbox;
 
 /// All providers that are set up.
 #[derive(Clone, Debug, Default)]
 pub struct Providers(BTreeMap<&'static str, Arc<dyn PaymentProvider>>);
 
 impl Providers {
+    /// Those that the operator set up.
+    pub fn from_settings(settings: &Settings, db: &Db, clock: &Clock) -> Result<Self> {
+        let (http, timeout) = (outside::client()?, Duration::from_millis(settings.payments.timeout_ms));
+        let outside = |name| Outside::new(name, http.clone(), timeout, clock.clone());
+        let (payments, public_url) = (&settings.payments, &settings.backend.public_url);
+        let mut providers = Self::default();
+        if payments.sandbox {
+            providers = providers.with(Sandbox::new(db.clone(), clock.clone(), public_url));
+        }
+        if payments.khalti.is_set() {
+            providers =
+                providers.with(Khalti::new(payments.khalti.clone(), public_url, outside(khalti::NAME)));
+        }
+        if payments.esewa.is_set() {
+            providers =
+                providers.with(Esewa::new(payments.esewa.clone(), clock.clone(), outside(esewa::NAME)));
+        }
+        Ok(providers)
+    }
+
     /// Adds one.
     pub fn with(mut self, provider: impl PaymentProvider + 'static) -> Self {
         self.0.insert(provider.name(), Arc::new(provider));

@@ -103,6 +103,18 @@ async fn ask_and_apply(
     Ok((standing, truth))
 }
 
+/// Tells staff that the provider signed another amount for an attempt than we asked for. It moves
+/// nothing: what the provider's book says does that.
+pub(crate) async fn report_other_amount(app: &App, attempt_id: PaymentAttemptId) -> Result<()> {
+    let written = app.db.write(move |tx| {
+        Box::pin(async move {
+            let (attempt, _) = load(tx, attempt_id).await?;
+            report(tx, IncidentKind::PaymentMismatch, &attempt, None).await
+        })
+    });
+    written.await
+}
+
 /// Takes one step of the machine and does what follows, in the caller's transaction.
 pub(crate) async fn apply(
     tx: &Tx,

@@ -55,14 +55,11 @@ pub(crate) async fn ask(
     attempt: &payment_attempt::Model,
     currency: &str,
 ) -> (Truth, Option<ProviderPayment>) {
-    let our_reference = attempt.id.to_string();
     // Without the provider's reference no page was ever shown to anyone.
-    let Some(provider_reference) = attempt.provider_reference.clone() else { return (Truth::NotFound, None) };
-    let order = PlacedOrder {
-        provider_reference,
-        our_reference: our_reference.clone(),
-        amount: attempt.amount_paisa,
-    };
+    if attempt.provider_reference.is_none() {
+        return (Truth::NotFound, None);
+    }
+    let order = placed(attempt);
     match provider.lookup(&order).await {
         Ok(payment) => {
             if let ProviderStatus::Other(word) = &payment.status {
@@ -71,7 +68,7 @@ pub(crate) async fn ask(
             let asked = Asked {
                 amount: attempt.amount_paisa,
                 currency,
-                our_reference: &our_reference,
+                our_reference: &order.our_reference,
                 merchant: provider.merchant(),
             };
             let truth = match (attempt.state, asked.truth_of(&payment)) {
@@ -86,6 +83,15 @@ pub(crate) async fn ask(
             tracing::warn!(attempt = %attempt.id, provider = provider.name(), %error, "payment lookup failed");
             (Truth::Unreachable, None)
         }
+    }
+}
+
+/// How the provider finds the attempt's order.
+pub(crate) fn placed(attempt: &payment_attempt::Model) -> PlacedOrder {
+    PlacedOrder {
+        provider_reference: attempt.provider_reference.clone().unwrap_or_default(),
+        our_reference: attempt.id.to_string(),
+        amount: attempt.amount_paisa,
     }
 }
 

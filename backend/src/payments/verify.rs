@@ -20,7 +20,7 @@ use crate::extract::{Json, Path, Query};
 use crate::money::Money;
 use crate::payments::provider::ReturnProof;
 use crate::payments::status::{self, PaymentStatus};
-use crate::payments::{book, sync};
+use crate::payments::{book, sync, truth};
 
 /// Which payment to ask the provider about. Anything else in the body is not read.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -79,13 +79,18 @@ pub(crate) async fn came_back(
         .one(app.db.read())
         .await?
         .ok_or_else(Problem::not_found)?;
-    match app.providers.named(&name)?.read_return(&query) {
+    let proof = app.providers.named(&name)?.read_return(&truth::placed(&attempt), &query);
+    let standing = sync::sync(&app, attempt.id).await?;
+    match proof {
         ReturnProof::Unsigned | ReturnProof::Signed => {}
-        ReturnProof::Forged => {
-            tracing::warn!(attempt = %attempt.id, provider = name, "a visitor brought a forged payment proof");
+        ReturnProof::Forged | ReturnProof::AnotherOrder => {
+            tracing::warn!(attempt = %attempt.id, provider = name, ?proof, "a visitor brought a false payment proof");
+        }
+        ReturnProof::AnotherAmount(amount) => {
+            tracing::warn!(attempt = %attempt.id, provider = name, paid_paisa = amount.0, "another amount was paid");
+            sync::report_other_amount(&app, attempt.id).await?;
         }
     }
-    let standing = sync::sync(&app, attempt.id).await?;
     let page = match standing.intent {
         PaymentIntentStatus::Completed => {
             ReturnPage { title: "Payment received", message: "The money is in your wallet." }

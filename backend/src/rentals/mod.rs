@@ -3,9 +3,9 @@
 //! Read in this order: [`machine`] decides, [`pricing`] prices, both pure. `case` loads a rental with
 //! its command and hold, lets the machine decide and writes what follows. The rest are the ways
 //! in: [`start`] by a rider, [`delivery`] to the station, [`inbox`] from it ([`outcome`] of a
-//! command, [`returns`] of a bank), [`overdue`] by time, [`dues`] and [`on_payments`] by money, [`staff`] by people. [`audit`] checks that the books agree.
-//! command, [`returns`] of a bank), [`overdue`] by time, [`staff`] by people. [`forgotten`]
-//! mends what no job took care of. [`audit`] checks that the books agree.
+//! command, [`returns`] of a bank), [`overdue`] by time, [`dues`] and [`on_payments`] by money,
+//! [`staff`] by people. [`forgotten`] mends what no job took care of. [`audit`] checks that the
+//! books agree.
 
 pub mod machine;
 pub mod pricing;

@@ -15,6 +15,7 @@ mod moody_provider;
 mod payments;
 mod points;
 mod reconciliation;
+mod providers;
 mod rentals;
 mod riders;
 mod running;

@@ -48,15 +48,7 @@ impl TestApp {
     }
 
     async fn on(database: FreshDatabase) -> Self {
-        let mut settings = Settings::default();
-        settings.database.url = database.url().to_owned();
-        settings.backend.gateways = Vec::new();
-        settings.backend.requests_per_minute_per_ip = 0;
-        settings.invoices.seller_name = "Chautari Pvt. Ltd.".to_owned();
-        settings.invoices.seller_address = "Kathmandu 30".to_owned();
-        settings.invoices.seller_pan = "123456789".to_owned();
-        settings.sms.provider = Some(SmsProvider::Console);
-        Self::with(database, settings).await
+        Self::wired(database, Self::clock(), |_| {}).await
     }
 
     /// One with settings of its own; the database URL is filled in.
@@ -70,8 +62,34 @@ impl TestApp {
         Self::with(database, settings).await
     }
 
+    /// The clock of a test that begins, for what runs beside the backend.
+    pub(crate) fn clock() -> Arc<ManualClock> {
+        Arc::new(ManualClock::at(START_MS))
+    }
+
+    /// One on a database and a clock of the caller's choice.
+    pub(crate) async fn wired(
+        database: FreshDatabase,
+        clock: Arc<ManualClock>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let mut settings = Settings::default();
+        settings.database.url = database.url().to_owned();
+        settings.backend.gateways = Vec::new();
+        settings.backend.requests_per_minute_per_ip = 0;
+        settings.invoices.seller_name = "Chautari Pvt. Ltd.".to_owned();
+        settings.invoices.seller_address = "Kathmandu 30".to_owned();
+        settings.invoices.seller_pan = "123456789".to_owned();
+        settings.sms.provider = Some(SmsProvider::Console);
+        change(&mut settings);
+        Self::with_clock(database, clock, settings).await
+    }
+
     async fn with(database: FreshDatabase, settings: Settings) -> Self {
-        let clock = Arc::new(ManualClock::at(START_MS));
+        Self::with_clock(database, Self::clock(), settings).await
+    }
+
+    async fn with_clock(database: FreshDatabase, clock: Arc<ManualClock>, settings: Settings) -> Self {
         let secrets = Secrets {
             internal_key: INTERNAL_KEY.to_owned(),
             previous_internal_key: None,

@@ -2,4 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod caller;
+mod esewa;
+mod khalti;
 mod misbehaviour;

@@ -187,12 +187,12 @@ const PAYMENT_METHOD: &[&str] = &[
     "updated_at",
 ];
 
-/// Only the sandbox is active: the others need keys first.
+/// A method is offered once its provider is set up; staff may switch it off.
 fn payment_methods() -> Vec<Row> {
     [
         ("Sandbox", "sandbox", true, rupees(10), rupees(100_000), "NPR"),
-        ("Khalti", "khalti", false, rupees(10), rupees(100_000), "NPR"),
-        ("eSewa", "esewa", false, rupees(10), rupees(50_000), "NPR"),
+        ("Khalti", "khalti", true, rupees(10), rupees(100_000), "NPR"),
+        ("eSewa", "esewa", true, rupees(10), rupees(50_000), "NPR"),
         ("Stripe", "stripe", false, rupees(10), rupees(100), "GBP"),
     ]
     .into_iter()

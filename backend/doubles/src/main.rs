@@ -1,0 +1,38 @@
+//! All doubles on fixed ports, for a developer with a browser: `cargo run -p chautari-doubles`, and
+//! a `chautari up` that is pointed to them by the settings that are printed.
+
+use doubles::esewa::{self, Esewa};
+use doubles::khalti::Khalti;
+use doubles::{Double, World};
+use std::io;
+use std::net::Ipv4Addr;
+use tokio::net::TcpListener;
+
+/// Where Khalti is.
+const KHALTI_PORT: u16 = 7501;
+/// Where eSewa is.
+const ESEWA_PORT: u16 = 7502;
+/// Khalti's key; any will do between the two programs.
+const KHALTI_KEY: &str = "double-of-khalti";
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    let world = World::real();
+    let khalti = Double::serve(listen(KHALTI_PORT).await?, Khalti::new(KHALTI_KEY), world.clone())?;
+    let esewa = Double::serve(listen(ESEWA_PORT).await?, Esewa::new(), world)?;
+    let (khalti, esewa) = (khalti.base_url(), esewa.base_url());
+    println!(
+        "The doubles are up. Put this into chautari.toml:\n\
+         \n[payments.khalti]\nsecret_key = \"{KHALTI_KEY}\"\nbase_url = \"{khalti}\"\n\
+         \n[payments.esewa]\nproduct_code = \"{}\"\nsecret_key = \"{}\"\nform_base_url = \"{esewa}\"\nstatus_base_url = \"{esewa}\"\n\
+         \nWhat they were asked: curl {khalti}/_double\n\
+         How they can fail: curl {khalti}/_double/misbehave --json '{{\"what\":\"html_page\",\"status\":502,\"times\":3}}'",
+        esewa::TEST_PRODUCT,
+        esewa::TEST_KEY,
+    );
+    std::future::pending().await
+}
+
+async fn listen(port: u16) -> io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await
+}
