@@ -69,6 +69,7 @@ fn queues() -> Vec<Queue> {
         payments::reconciliation::daily::QUEUE,
         payments::reconciliation::run::QUEUE,
         payments::invoices::issue::QUEUE,
+        payments::refunds::deliver::QUEUE,
         rentals::delivery::QUEUE,
         rentals::cancel::QUEUE,
         rentals::overdue::QUEUE,

@@ -8,6 +8,12 @@ pub const AFTER_JOB_CLAIM: &str = "backend.after_job_claim";
 pub const PAYMENT_TRUTH_KNOWN: &str = "backend.payment_truth_known";
 /// A provider has opened its page and we have not written that down.
 pub const PAYMENT_PAGE_OPENED: &str = "backend.payment_page_opened";
+/// A refund is about to be sent, and its provider has not heard of it.
+pub const REFUND_SUBMITTED: &str = "backend.refund_submitted";
+/// A provider has heard of a refund, and its answer is not written.
+pub const REFUND_SENT: &str = "backend.refund_sent";
+/// A refund's money is posted and nothing is committed.
+pub const REFUND_POSTED: &str = "backend.refund_posted";
 /// A rental is in the book, its command is not offered.
 pub const AFTER_START_COMMIT: &str = "backend.after_start_commit";
 /// OFFERED is in the book, and no gateway has heard of it.
@@ -25,7 +31,10 @@ pub const AFTER_APPLY: &str = "backend.after_apply";
 /// All is applied and the gateway does not know it.
 pub const BEFORE_INBOX_ANSWER: &str = "backend.before_inbox_answer";
 
-/// Every point of the backend.
+/// The points that only a refund passes.
+pub const OF_REFUNDS: &[&str] = &[REFUND_SUBMITTED, REFUND_SENT, REFUND_POSTED];
+
+/// Every other point of the backend: a rider who tops up, rents and returns passes all of them.
 pub const ALL: &[&str] = &[
     AFTER_COMMIT,
     AFTER_JOB_CLAIM,

@@ -110,6 +110,8 @@ pub const KHALTI_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(60);
 /// How long eSewa may not know an order before that is final: the payer may not have begun. eSewa
 /// itself asks for a look after five minutes.
 pub const ESEWA_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
+/// Longest reason of a refund, and longest note about it, characters.
+pub const REFUND_TEXT_MAX: usize = 500;
 /// How long the sandbox provider's page takes money.
 pub const SANDBOX_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
 /// How often what was posted is added up for the operator.

@@ -110,6 +110,7 @@ ids! {
     LateFeeConfigId => "late_fee_configs",
     PaymentAttemptId => "payment_attempts",
     SandboxPaymentId => "sandbox_payments",
+    SandboxRefundId => "sandbox_refunds",
     LedgerAccountId => "ledger_accounts",
     LedgerEntryId => "ledger_entries",
     LedgerPostingId => "ledger_postings",

@@ -15,6 +15,7 @@ pub mod reconciliation_report;
 pub mod sandbox_payment;
 pub mod tax_invoice;
 pub mod tax_invoice_print;
+pub mod sandbox_refund;
 
 // Commands to stations, their events, jobs, sessions.
 pub mod command;

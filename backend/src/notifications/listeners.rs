@@ -7,9 +7,10 @@ use crate::money::Paisa;
 use crate::notifications::{notify, template};
 use crate::{achievements, payments, points, rentals};
 use chrono::{DateTime, FixedOffset, Utc};
+use entities::refund::RefundStatus;
 use serde_json::json;
 
-/// Hears of top-ups.
+/// Hears of top-ups and refunds.
 pub const ON_PAYMENTS: Queue =
     Queue { name: "notifications.payments", handler: |app, job| Box::pin(on_payments(app, job)) };
 
@@ -26,15 +27,34 @@ pub const ON_RENTALS: Queue =
     Queue { name: "notifications.rentals", handler: |app, job| Box::pin(on_rentals(app, job)) };
 
 async fn on_payments(app: App, job: Job) -> Result<()> {
-    let (user, data) = match job.payload()? {
+    let (user, slug, data) = match job.payload()? {
         payments::News::WalletToppedUp { user, attempt, amount_paisa, method, .. } => (
             user,
+            template::PAYMENT_RECEIVED,
             serde_json::json!({ "amount": Paisa(amount_paisa).to_string(), "payment_method": method, "attempt": attempt }),
         ),
         // Whoever wanted the payment tells what became of it.
         payments::News::IntentPaid { .. } => return Ok(()),
+        payments::News::RefundMoved { user, refund, amount_paisa, destination, status, note } => {
+            let slug = match status {
+                RefundStatus::Processed => template::REFUND_PROCESSED,
+                RefundStatus::Rejected => template::REFUND_REJECTED,
+                RefundStatus::Failed => template::REFUND_FAILED,
+                RefundStatus::Approved
+                | RefundStatus::Requested
+                | RefundStatus::Submitted
+                | RefundStatus::Unknown
+                | RefundStatus::RequiresManual => template::REFUND_APPROVED,
+            };
+            let amount = Paisa(amount_paisa).to_string();
+            (
+                user,
+                slug,
+                json!({ "amount": amount, "refund": refund, "destination": destination, "note": note }),
+            )
+        }
     };
-    tell(app, job, user, template::PAYMENT_RECEIVED, data).await
+    tell(app, job, user, slug, data).await
 }
 
 async fn on_points(app: App, job: Job) -> Result<()> {

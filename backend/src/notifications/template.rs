@@ -26,6 +26,14 @@ pub const LOST_BANK_FOUND: &str = "lost-bank-found";
 pub const RENTAL_IN_DOUBT: &str = "rental-in-doubt";
 /// A top-up arrived: `amount, payment_method`.
 pub const PAYMENT_RECEIVED: &str = "payment-received";
+/// A refund is on its way to the provider: `amount`.
+pub const REFUND_APPROVED: &str = "refund-approved";
+/// Staff said no to a refund: `amount, note`.
+pub const REFUND_REJECTED: &str = "refund-rejected";
+/// A refund arrived: `amount, destination`.
+pub const REFUND_PROCESSED: &str = "refund-processed";
+/// A provider did not give a refund; the wallet has it: `amount`.
+pub const REFUND_FAILED: &str = "refund-failed";
 /// Points were given: `points, reason`.
 pub const POINTS_EARNED: &str = "points-earned";
 /// An achievement was reached: `achievement, points`.

@@ -16,6 +16,8 @@ use crate::payments::book;
 use crate::payments::ledger::{Account, Entry, EntryKind};
 use crate::payments::machine::Truth;
 use crate::payments::provider::ProviderPayment;
+use crate::payments::refunds::case::{self, Remark};
+use crate::payments::refunds::machine::Event;
 
 /// Accounts for what the provider gave back of a credited attempt. The caller holds the intent's lock.
 pub(crate) async fn account_for(
@@ -25,13 +27,19 @@ pub(crate) async fn account_for(
     answer: Option<&ProviderPayment>,
 ) -> Result<()> {
     let known = reversed_before(tx, attempt.id).await?;
+    let (done, on_its_way) = case::of_attempt(tx, attempt.id).await?;
     let Some(so_far) = truth.given_back(attempt.amount_paisa) else {
-        if known.0 == 0 {
+        // Nobody can tell which part; a refund of ours that is or was on its way may be it.
+        if known.0 == 0 && done.0 == 0 && on_its_way.is_none() {
             report(tx, attempt, None, answer).await?;
         }
         return Ok(());
     };
-    let unasked = Paisa(so_far.0 - known.0);
+    let mut unasked = Paisa(so_far.0 - known.0 - done.0);
+    if let Some(refund) = on_its_way.filter(|refund| refund.amount_paisa <= unasked) {
+        case::step(tx, refund.id, Event::GivenBack, Remark::default()).await?;
+        unasked = Paisa(unasked.0 - refund.amount_paisa.0);
+    }
     if unasked.0 <= 0 {
         return Ok(());
     }

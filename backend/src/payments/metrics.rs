@@ -1,7 +1,7 @@
 //! What this domain shows to the operator.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use entities::ledger_posting;
+use entities::{ledger_posting, refund};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -17,6 +17,10 @@ pub(crate) fn describe() {
     metrics::describe_gauge!(
         "chautari_ledger_imbalance_paisa",
         "Sum of the ledger's postings since a day before the start; anything but 0 is a broken ledger"
+    );
+    metrics::describe_counter!(
+        "chautari_refunds_total",
+        "Steps of refunds, by where the money goes and the status that was reached"
     );
     metrics::describe_counter!(
         "chautari_payments_total",
@@ -40,6 +44,12 @@ pub(crate) fn describe() {
 pub(crate) fn settled(provider: &str, outcome: &'static str) {
     let labels = [("provider", provider.to_owned()), ("outcome", outcome.to_owned())];
     metrics::counter!("chautari_payments_total", &labels).increment(1);
+}
+
+/// Counts a step of a refund, once that is durable.
+pub(crate) fn refund_moved(refund: &refund::Model) {
+    let labels = [("destination", refund.destination.as_str()), ("status", refund.status.as_str())];
+    metrics::counter!("chautari_refunds_total", &labels).increment(1);
 }
 
 /// Adds up what was posted since it last looked, so that its cost does not grow with the ledger;

@@ -33,6 +33,7 @@ pub mod reconciliation;
 pub mod settlement;
 
 pub mod intent;
+pub mod refunds;
 
 pub mod cancel;
 pub mod methods;
@@ -47,8 +48,9 @@ pub mod wallet;
 pub mod audit;
 pub mod metrics;
 
-use entities::id::{PaymentAttemptId, PaymentIntentId, RentalId, UserId};
+use entities::id::{PaymentAttemptId, PaymentIntentId, RefundId, RentalId, UserId};
 use entities::payment_intent::PaymentIntentType;
+use entities::refund::{RefundDestination, RefundStatus};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -90,6 +92,21 @@ pub enum News {
         /// The rental with the open amount, for that purpose.
         rental: Option<RentalId>,
     },
+    /// A refund was approved, rejected, processed, or failed.
+    RefundMoved {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        refund: RefundId,
+        /// How much, paisa.
+        amount_paisa: i64,
+        /// Where the money goes.
+        destination: RefundDestination,
+        /// Where it stands now.
+        status: RefundStatus,
+        /// What staff said.
+        note: Option<String>,
+    },
 }
 
 impl news::News for News {
@@ -102,6 +119,14 @@ crate::refusals! {
         TransactionNotFound = 404 "transaction_not_found" "There is no such transaction.",
         ReportNotFound = 404 "report_not_found" "There is no such report.",
         IntentNotFound = 404 "intent_not_found" "There is no such payment.",
+        RefundNotFound = 404 "refund_not_found" "There is no such refund.",
+        OwnRefund = 403 "own_refund" "Nobody decides about a refund of their own.",
+        TransactionNotRefundable = 409 "transaction_not_refundable" "Nothing of this transaction can be given back.",
+        DuplicateRefund = 409 "duplicate_refund" "A refund of this transaction is open already.",
+        RefundTooHigh = 422 "refund_exceeds_payment" "So much was not paid, or is given back already.",
+        RefundExceedsBalance = 409 "refund_exceeds_balance" "The wallet does not hold so much any more.",
+        TopupPointsSpent = 409 "topup_points_spent" "The points that came with this top-up are spent.",
+        InvalidRefundStatus = 409 "invalid_refund_status" "The refund does not stand where that is possible.",
         MethodNotFound = 422 "payment_method_not_found" "There is no such payment method.",
         MethodRequired = 422 "payment_method_required" "This way of paying needs a payment method.",
         SplitMismatch = 422 "split_total_mismatch" "The points asked for do not fit the amount and the way of paying.",
@@ -144,4 +169,11 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(reconciliation::staff::show))
         .routes(routes!(reconciliation::download::download))
         .routes(routes!(settlement::settle))
+        .routes(routes!(refunds::request::list))
+        .routes(routes!(refunds::request::request))
+        .routes(routes!(refunds::staff::list))
+        .routes(routes!(refunds::staff::pending))
+        .routes(routes!(refunds::staff::approve))
+        .routes(routes!(refunds::staff::reject))
+        .routes(routes!(refunds::staff::process))
 }

@@ -38,9 +38,15 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
         Err(WebhookError::NotOffered)
     }
 
+    /// Whether [`PaymentProvider::refund`] with a reference that it has heard before is the same
+    /// refund. Only then is a refund asked for again whose answer was lost.
+    fn remembers_refunds(&self) -> bool {
+        false
+    }
+
     /// Gives money back. Called again with the same `our_reference` it must not give twice:
     /// providers without idempotency keys are asked by [`PaymentProvider::lookup`] first, and the
-    /// caller never repeats a call whose answer was lost.
+    /// caller never repeats a call whose answer was lost unless the provider remembers refunds.
     async fn refund(&self, refund: &RefundOrder) -> Result<RefundAnswer, ProviderError> {
         let _ = refund;
         Ok(RefundAnswer {

@@ -10,21 +10,23 @@ use axum::extract::{Form, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use chrono::{DateTime, Utc};
+use entities::money::Paisa;
 use entities::sandbox_payment::{self, SandboxPaymentState};
+use entities::sandbox_refund;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Set};
 use serde::Deserialize;
 
 use crate::app::App;
 use crate::clock::Clock;
-use crate::db::Db;
+use crate::db::{Db, Tx};
 use crate::error::{Error, Problem, Result};
 use crate::extract::Path;
 use crate::limits::SANDBOX_LINK_LIFE;
 
 use crate::payments::provider::{
     Capabilities, GivenBack, HostedPage, Opened, Order, PaymentProvider, PlacedOrder, ProviderError,
-    ProviderPayment, ProviderStatus,
+    ProviderPayment, ProviderStatus, RefundAnswer, RefundOrder, RefundOutcome,
 };
 
 /// The word in `payment_methods.gateway`.
@@ -60,7 +62,7 @@ impl PaymentProvider for Sandbox {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { sends_webhooks: false, refunds: false, link_life: SANDBOX_LINK_LIFE }
+        Capabilities { sends_webhooks: false, refunds: true, link_life: SANDBOX_LINK_LIFE }
     }
 
     fn merchant(&self) -> &str {
@@ -125,8 +127,11 @@ impl PaymentProvider for Sandbox {
             SandboxPaymentState::Expired => ProviderStatus::Expired,
             SandboxPaymentState::Refunded => ProviderStatus::Paid,
         };
+        let part =
+            refunded(self.db.read(), &row).await.map_err(|error| ProviderError::Unavailable(error.into()))?;
         let given_back = match row.state {
             SandboxPaymentState::Refunded => GivenBack::Everything,
+            SandboxPaymentState::Paid if part.is_positive() => GivenBack::Part(part),
             SandboxPaymentState::Pending
             | SandboxPaymentState::Paid
             | SandboxPaymentState::Cancelled
@@ -149,6 +154,72 @@ impl PaymentProvider for Sandbox {
             raw,
         })
     }
+
+    fn remembers_refunds(&self) -> bool {
+        true
+    }
+
+    async fn refund(&self, refund: &RefundOrder) -> Result<RefundAnswer, ProviderError> {
+        let asked = refund.clone();
+        let given = self.db.write(move |tx| {
+            let asked = asked.clone();
+            Box::pin(async move { give_back(tx, &asked).await })
+        });
+        match given.await.map_err(|error| ProviderError::Unavailable(error.into()))? {
+            Ok(row) => Ok(RefundAnswer {
+                outcome: RefundOutcome::Succeeded,
+                provider_reference: Some(format!("SBR-{}", row.id.0.simple())),
+                raw: serde_json::json!({ "amount_paisa": row.amount_paisa.0, "reference": row.merchant_reference }),
+            }),
+            Err(reason) => Err(ProviderError::Refused { reason: reason.to_owned() }),
+        }
+    }
+}
+
+/// Writes a refund into the sandbox's book, once for its name; refuses what was not paid.
+async fn give_back(tx: &Tx, asked: &RefundOrder) -> Result<Result<sandbox_refund::Model, &'static str>> {
+    let payment = sandbox_payment::Entity::find()
+        .filter(sandbox_payment::Column::Reference.eq(&asked.payment.provider_reference))
+        .lock_exclusive()
+        .one(tx)
+        .await?;
+    let Some(payment) = payment else { return Ok(Err("there is no such payment")) };
+    let known = sandbox_refund::Entity::find()
+        .filter(sandbox_refund::Column::MerchantReference.eq(&asked.our_reference))
+        .one(tx)
+        .await?;
+    if let Some(known) = known {
+        let same = known.payment_id == payment.id && known.amount_paisa == asked.amount;
+        return Ok(if same { Ok(known) } else { Err("the reference was used for another refund") });
+    }
+    let left = payment.amount_paisa.0 - refunded(tx, &payment).await?.0;
+    if payment.state != SandboxPaymentState::Paid || !asked.amount.is_positive() || asked.amount.0 > left {
+        return Ok(Err("so much was not paid, or is back already"));
+    }
+    let row = sandbox_refund::ActiveModel {
+        id: Set(tx.new_uuid().into()),
+        payment_id: Set(payment.id),
+        merchant_reference: Set(asked.our_reference.clone()),
+        amount_paisa: Set(asked.amount),
+        created_at: Set(tx.now()),
+    };
+    let row = row.insert(tx).await?;
+    if asked.amount.0 == left {
+        let refunded = sandbox_payment::ActiveModel {
+            id: Set(payment.id),
+            state: Set(SandboxPaymentState::Refunded),
+            ..Default::default()
+        };
+        refunded.update(tx).await?;
+    }
+    Ok(Ok(row))
+}
+
+/// How much of a payment the sandbox gave back.
+async fn refunded(db: &impl ConnectionTrait, payment: &sandbox_payment::Model) -> Result<Paisa> {
+    let rows =
+        sandbox_refund::Entity::find().filter(sandbox_refund::Column::PaymentId.eq(payment.id)).all(db);
+    Ok(Paisa(rows.await?.iter().map(|row| row.amount_paisa.0).sum()))
 }
 
 /// The provider's page; it is not part of the API.

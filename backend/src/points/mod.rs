@@ -2,6 +2,7 @@
 //!
 //! [`award`], [`spend`] and [`give_back`] are what other domains call, in their transaction. [`rules`] says how many for what.
 
+pub(crate) mod refunded;
 pub mod rules;
 
 pub mod history;

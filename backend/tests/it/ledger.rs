@@ -18,11 +18,11 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Set};
 use uuid::Uuid;
 
-const fn bill(rental: i64, late_fee: i64) -> Bill {
+pub(crate) const fn bill(rental: i64, late_fee: i64) -> Bill {
     Bill { rental: Paisa(rental), late_fee: Paisa(late_fee), lost_bank: Paisa(0) }
 }
 
-async fn hold(test: &TestApp, user: UserId, rental: RentalId, amount: i64) -> Result<(), Error> {
+pub(crate) async fn hold(test: &TestApp, user: UserId, rental: RentalId, amount: i64) -> Result<(), Error> {
     let held = test.app.db.write(move |tx| {
         Box::pin(async move { Ok(holds::hold(tx, tx.now(), user, rental, Paisa(amount)).await.map(drop)?) })
     });
@@ -37,7 +37,7 @@ async fn void(test: &TestApp, rental: RentalId) -> Result<(), Error> {
     voided.await
 }
 
-async fn capture(test: &TestApp, rental: RentalId, bill: Bill) -> Result<Captured, Error> {
+pub(crate) async fn capture(test: &TestApp, rental: RentalId, bill: Bill) -> Result<Captured, Error> {
     let captured = test
         .app
         .db

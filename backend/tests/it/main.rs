@@ -16,6 +16,7 @@ mod payments;
 mod points;
 mod reconciliation;
 mod providers;
+mod refunds;
 mod rentals;
 mod riders;
 mod running;

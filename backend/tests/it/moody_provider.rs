@@ -4,11 +4,12 @@
 use async_trait::async_trait;
 use backend::payments::provider::{
     Capabilities, GivenBack, Opened, Order, PaymentProvider, PlacedOrder, ProviderError, ProviderPayment,
-    ProviderStatus,
+    ProviderStatus, RefundAnswer, RefundOrder, RefundOutcome,
 };
 use backend::payments::sandbox::Sandbox;
 use entities::money::Paisa;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// How it behaves now.
@@ -47,11 +48,65 @@ pub(crate) struct MoodyProvider {
     sandbox: Sandbox,
     mood: Arc<Mutex<Mood>>,
     planted: Arc<Mutex<HashMap<String, Planted>>>,
+    refunding: Arc<Mutex<Refunding>>,
+    refund_calls: Arc<AtomicUsize>,
+}
+
+/// How it gives money back, when it is asked to; its book answers all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refunding {
+    /// What becomes of the call.
+    pub(crate) call: RefundCall,
+    /// A repeated reference is another refund: nothing like an idempotency key.
+    pub(crate) forgets: bool,
+    /// The book says that a part is back and not how much.
+    pub(crate) hides_parts: bool,
+}
+
+/// What becomes of a call that asks for a refund.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum RefundCall {
+    /// It is done and said.
+    #[default]
+    Answered,
+    /// It is done, and the answer is lost.
+    AnswerLost,
+    /// It never arrives.
+    CallLost,
+    /// No.
+    Refused,
+    /// It will be done later.
+    Pending,
+    /// There is no such call.
+    ByHand,
+    /// It is done, and whoever asked dies before the answer.
+    AskerDies,
+    /// Whoever asks dies before it arrives.
+    AskerDiesFirst,
 }
 
 impl MoodyProvider {
     pub(crate) fn new(sandbox: Sandbox) -> Self {
-        Self { sandbox, mood: Arc::new(Mutex::new(Mood::Good)), planted: Arc::default() }
+        Self {
+            sandbox,
+            mood: Arc::new(Mutex::new(Mood::Good)),
+            refunding: Arc::default(),
+            planted: Arc::default(),
+            refund_calls: Arc::default(),
+        }
+    }
+
+    pub(crate) fn refunds(&self, refunding: Refunding) {
+        *self.refunding.lock().unwrap() = refunding;
+    }
+
+    /// How often it was asked to give money back.
+    pub(crate) fn refund_calls(&self) -> usize {
+        self.refund_calls.load(Ordering::SeqCst)
+    }
+
+    fn refunding(&self) -> Refunding {
+        *self.refunding.lock().unwrap()
     }
 
     pub(crate) fn becomes(&self, mood: Mood) {
@@ -104,6 +159,9 @@ impl PaymentProvider for MoodyProvider {
 
     async fn lookup(&self, order: &PlacedOrder) -> Result<ProviderPayment, ProviderError> {
         let mut payment = self.answer(self.sandbox.lookup(order).await)?;
+        if self.refunding().hides_parts && matches!(payment.given_back, GivenBack::Part(_)) {
+            payment.given_back = GivenBack::UnknownPart;
+        }
         let planted = self.planted.lock().unwrap().get(&order.our_reference).cloned();
         match planted {
             None => {}
@@ -115,5 +173,36 @@ impl PaymentProvider for MoodyProvider {
             Some(Planted::TransactionId(name)) => payment.transaction_id = Some(name),
         }
         Ok(payment)
+    }
+
+    fn remembers_refunds(&self) -> bool {
+        !self.refunding().forgets
+    }
+
+    async fn refund(&self, refund: &RefundOrder) -> Result<RefundAnswer, ProviderError> {
+        let call = self.refund_calls.fetch_add(1, Ordering::SeqCst);
+        let mut asked = refund.clone();
+        if self.refunding().forgets {
+            asked.our_reference = format!("call {call}");
+        }
+        let lost = || Err(ProviderError::Unavailable(anyhow::anyhow!("on purpose")));
+        let said =
+            |outcome| Ok(RefundAnswer { outcome, provider_reference: None, raw: serde_json::Value::Null });
+        match self.refunding().call {
+            RefundCall::Answered => self.sandbox.refund(&asked).await,
+            RefundCall::AnswerLost => {
+                self.sandbox.refund(&asked).await?;
+                lost()
+            }
+            RefundCall::CallLost => lost(),
+            RefundCall::Refused => Err(ProviderError::Refused { reason: "on purpose".to_owned() }),
+            RefundCall::Pending => said(RefundOutcome::Pending),
+            RefundCall::ByHand => said(RefundOutcome::ByHand),
+            RefundCall::AskerDies => {
+                self.sandbox.refund(&asked).await?;
+                std::future::pending().await
+            }
+            RefundCall::AskerDiesFirst => std::future::pending().await,
+        }
     }
 }

@@ -23,6 +23,17 @@ pub(crate) async fn staff_token(test: &TestApp, role: AdminRole) -> String {
     log_in(test, EMAIL, PASSWORD).await.ok()["token"].as_str().unwrap().to_owned()
 }
 
+/// A new session of the one that [`staff_token`] made.
+pub(crate) async fn sign_in(test: &TestApp) -> String {
+    try_sign_in(test).await.unwrap()
+}
+
+/// As [`sign_in`], if they exist.
+pub(crate) async fn try_sign_in(test: &TestApp) -> Option<String> {
+    let answer = log_in(test, EMAIL, PASSWORD).await;
+    answer.body["token"].as_str().map(str::to_owned)
+}
+
 async fn log_in(test: &TestApp, email: &str, password: &str) -> Answer {
     test.anonymous_post("/api/v1/admin/login", json!({ "email": email, "password": password })).await
 }

@@ -1,6 +1,6 @@
 //! Money that a rider asks back.
 
-use crate::id::{AdminProfileId, RefundId, TransactionId, UserId};
+use crate::id::{AdminProfileId, PaymentAttemptId, RefundId, TransactionId, UserId};
 use crate::money::Paisa;
 use crate::text_enum::text_enum;
 use sea_orm::entity::prelude::*;
@@ -20,15 +20,45 @@ pub struct Model {
     pub approved_by: Option<AdminProfileId>,
     pub requested_at: DateTimeUtc,
     pub processed_at: Option<DateTimeUtc>,
+    /// Ours. Where the money goes.
+    pub destination: RefundDestination,
+    /// Ours. The payment that it goes back through.
+    pub attempt_id: Option<PaymentAttemptId>,
+    /// Ours. What the rider's history shows of it.
+    pub refund_transaction_id: Option<TransactionId>,
+    /// Ours. What staff said to the rider.
+    pub decision_note: Option<String>,
+    /// Ours. When staff decided.
+    pub decided_at: Option<DateTimeUtc>,
+    /// Ours. When the provider was first asked.
+    pub submitted_at: Option<DateTimeUtc>,
+    /// Ours. Since when the provider says that it is on its way.
+    pub accepted_at: Option<DateTimeUtc>,
+    /// Ours. When the provider's book is looked at again; none when nothing is on its way.
+    pub next_check_at: Option<DateTimeUtc>,
+    /// Ours. Why it did not go on, for staff.
+    pub last_error: Option<String>,
 }
 
 text_enum! {
-    /// Where a refund stands.
+    /// Where a refund stands. The diagram's words first; the others are the way through a provider.
     pub enum RefundStatus {
         Requested = "requested",
         Approved = "approved",
         Rejected = "rejected",
         Processed = "processed",
+        Submitted = "submitted",
+        Unknown = "unknown",
+        RequiresManual = "requires_manual",
+        Failed = "failed",
+    }
+}
+
+text_enum! {
+    /// Where the money of a refund goes.
+    pub enum RefundDestination {
+        Wallet = "wallet",
+        Provider = "provider",
     }
 }
 
@@ -53,6 +83,18 @@ pub enum Relation {
         to = "crate::admin_profile::Column::Id"
     )]
     ApprovedBy,
+    #[sea_orm(
+        belongs_to = "crate::payment_attempt::Entity",
+        from = "Column::AttemptId",
+        to = "crate::payment_attempt::Column::Id"
+    )]
+    Attempt,
+    #[sea_orm(
+        belongs_to = "crate::transaction::Entity",
+        from = "Column::RefundTransactionId",
+        to = "crate::transaction::Column::Id"
+    )]
+    RefundTransaction,
 }
 
 impl Related<crate::transaction::Entity> for Entity {
@@ -70,6 +112,12 @@ impl Related<crate::user::Entity> for Entity {
 impl Related<crate::admin_profile::Entity> for Entity {
     fn to() -> RelationDef {
         Relation::ApprovedBy.def()
+    }
+}
+
+impl Related<crate::payment_attempt::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Attempt.def()
     }
 }
 

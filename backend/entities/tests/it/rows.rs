@@ -55,6 +55,7 @@ macro_rules! for_every_entity {
         $action!(payment_intent);
         $action!(payment_attempt);
         $action!(sandbox_payment);
+        $action!(sandbox_refund);
         $action!(payment_webhook);
         $action!(refund);
         $action!(ledger_account);

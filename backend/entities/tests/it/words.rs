@@ -50,6 +50,7 @@ async fn a_check_has_exactly_the_words_of_its_enum() {
         sandbox_payment.State: sandbox_payment::SandboxPaymentState;
         payment_webhook.Status: payment_webhook::WebhookStatus;
         refund.Status: refund::RefundStatus;
+        refund.Destination: refund::RefundDestination;
         ledger_account.Kind: ledger_account::LedgerAccountKind;
         hold.State: hold::HoldState;
         reconciliation_report.State: reconciliation_report::ReconciliationState;

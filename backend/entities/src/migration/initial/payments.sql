@@ -125,6 +125,16 @@ create table sandbox_payments (
     paid_at timestamptz
 );
 
+-- Ours. What the sandbox provider gave back, in its own books.
+create table sandbox_refunds (
+    id uuid not null primary key,
+    payment_id uuid not null references sandbox_payments (id),
+    merchant_reference text not null unique,
+    amount_paisa bigint not null check (amount_paisa > 0),
+    created_at timestamptz not null
+);
+create index sandbox_refunds_payment on sandbox_refunds (payment_id);
+
 -- A provider's message as it came, before anything believes it.
 create table payment_webhooks (
     id uuid not null primary key,
@@ -148,13 +158,27 @@ create table refunds (
     requested_by uuid not null references users (id),
     amount_paisa bigint not null check (amount_paisa > 0),
     reason text not null,
-    status text not null check (status in ('requested', 'approved', 'rejected', 'processed')),
+    status text not null check (status in ('requested', 'approved', 'rejected', 'processed', 'submitted', 'unknown', 'requires_manual', 'failed')),
     gateway_reference text,
     approved_by uuid references admin_profiles (id),
     requested_at timestamptz not null,
-    processed_at timestamptz
+    processed_at timestamptz,
+    destination text not null check (destination in ('wallet', 'provider')),
+    attempt_id uuid references payment_attempts (id),
+    refund_transaction_id uuid references transactions (id),
+    decision_note text,
+    decided_at timestamptz,
+    submitted_at timestamptz,
+    accepted_at timestamptz,
+    next_check_at timestamptz,
+    last_error text,
+    check ((destination = 'provider') = (attempt_id is not null)),
+    check ((status = 'processed') = (processed_at is not null)),
+    check (status = 'requested' or decided_at is not null),
+    check (status = 'requested' or status = 'rejected' or approved_by is not null)
 );
-create unique index refunds_open on refunds (transaction_id) where status in ('requested', 'approved');
+create unique index refunds_open on refunds (transaction_id) where status in ('requested', 'approved', 'submitted', 'unknown', 'requires_manual');
+create index refunds_attempt on refunds (attempt_id) where attempt_id is not null;
 create index refunds_status on refunds (status, requested_at);
 create index refunds_requester on refunds (requested_by, requested_at);
 

@@ -133,6 +133,18 @@ impl Sample for sandbox_payment::Entity {
     }
 }
 
+impl Sample for sandbox_refund::Entity {
+    fn sample() -> sandbox_refund::Model {
+        sandbox_refund::Model {
+            id: id(),
+            payment_id: id(),
+            merchant_reference: "merchant reference".to_owned(),
+            amount_paisa: Paisa(1_003),
+            created_at: at(4),
+        }
+    }
+}
+
 impl Sample for payment_webhook::Entity {
     fn sample() -> payment_webhook::Model {
         use payment_webhook::WebhookStatus;
@@ -153,7 +165,7 @@ impl Sample for payment_webhook::Entity {
 
 impl Sample for refund::Entity {
     fn sample() -> refund::Model {
-        use refund::RefundStatus;
+        use refund::{RefundDestination, RefundStatus};
         refund::Model {
             id: id(),
             transaction_id: id(),
@@ -165,6 +177,15 @@ impl Sample for refund::Entity {
             approved_by: Some(id()),
             requested_at: at(8),
             processed_at: Some(at(9)),
+            destination: RefundDestination::Provider,
+            attempt_id: Some(id()),
+            refund_transaction_id: Some(id()),
+            decision_note: Some("decision note".to_owned()),
+            decided_at: Some(at(14)),
+            submitted_at: Some(at(15)),
+            accepted_at: Some(at(16)),
+            next_check_at: Some(at(17)),
+            last_error: Some("last error".to_owned()),
         }
     }
 }

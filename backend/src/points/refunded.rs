@@ -1,0 +1,95 @@
+//! Points that a top-up earned go when the top-up goes back.
+
+use chrono::{DateTime, Utc};
+use entities::id::UserId;
+use entities::points_transaction::{self, PointsSource, PointsTransactionType};
+use entities::user_points;
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, Set};
+
+use crate::db::Tx;
+use crate::error::{Error, Result};
+
+/// Takes what was earned, once for `refund`. Answers `false`, and takes nothing, if the rider has
+/// spent them.
+pub(crate) async fn take(
+    tx: &Tx,
+    now: DateTime<Utc>,
+    user: UserId,
+    points: i32,
+    refund: &str,
+) -> Result<bool> {
+    let key = taken_key(refund);
+    if points <= 0 || line(tx, user, &key).await?.is_some() {
+        return Ok(true);
+    }
+    Ok(change(tx, now, user, -points, key, "a top-up was refunded").await?)
+}
+
+/// Gives back what [`take`] took for `refund`, once.
+pub(crate) async fn give_back(tx: &Tx, now: DateTime<Utc>, user: UserId, refund: &str) -> Result<()> {
+    let key = format!("refund:{refund}:returned");
+    let Some(taken) = line(tx, user, &taken_key(refund)).await? else { return Ok(()) };
+    if line(tx, user, &key).await?.is_some() {
+        return Ok(());
+    }
+    if change(tx, now, user, taken.amount, key, "a refund did not happen").await? {
+        Ok(())
+    } else {
+        Err(Error::internal(format!("rider {user} has no points row")))
+    }
+}
+
+fn taken_key(refund: &str) -> String {
+    format!("refund:{refund}")
+}
+
+async fn change(
+    tx: &Tx,
+    now: DateTime<Utc>,
+    user: UserId,
+    points: i32,
+    key: String,
+    why: &str,
+) -> Result<bool> {
+    let changed = user_points::Entity::update_many()
+        .col_expr(
+            user_points::Column::CurrentPoints,
+            Expr::col(user_points::Column::CurrentPoints).add(points),
+        )
+        .col_expr(user_points::Column::TotalPoints, Expr::col(user_points::Column::TotalPoints).add(points))
+        .col_expr(user_points::Column::LastUpdated, Expr::val(now))
+        .filter(user_points::Column::UserId.eq(user))
+        .filter(user_points::Column::CurrentPoints.gte(-points))
+        .exec_with_returning(tx)
+        .await?
+        .pop();
+    let Some(after) = changed.map(|row| row.current_points) else { return Ok(false) };
+    points_transaction::ActiveModel {
+        id: Set(tx.new_uuid().into()),
+        user_id: Set(user),
+        transaction_type: Set(PointsTransactionType::Adjustment),
+        amount: Set(points.abs()),
+        balance_before: Set(after - points),
+        balance_after: Set(after),
+        description: Set(why.to_owned()),
+        related_rental: Set(None),
+        related_transaction: Set(None),
+        metadata: Set(serde_json::json!({})),
+        source: Set(PointsSource::Topup),
+        business_key: Set(key),
+        expires_at: Set(None),
+        created_at: Set(now),
+    }
+    .insert(tx)
+    .await?;
+    Ok(true)
+}
+
+async fn line(tx: &Tx, user: UserId, key: &str) -> Result<Option<points_transaction::Model>> {
+    let found = points_transaction::Entity::find()
+        .filter(points_transaction::Column::UserId.eq(user))
+        .filter(points_transaction::Column::Source.eq(PointsSource::Topup))
+        .filter(points_transaction::Column::BusinessKey.eq(key));
+    Ok(found.one(tx).await?)
+}
