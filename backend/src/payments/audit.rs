@@ -21,11 +21,12 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::payments::ledger::EntryKind;
+use crate::payments::refunds;
 
 /// A row that contradicts a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Which rule: `L1` to `L9`, or `wallet`, `statement`, `topup`, `clearing`, `invoice` for what mirrors the ledger.
+    /// Which rule: `L1` to `L9`, or `wallet`, `statement`, `topup`, `refund`, `clearing`, `invoice` for what mirrors the ledger.
     pub rule: &'static str,
     /// The table of the row.
     pub table: &'static str,
@@ -52,6 +53,7 @@ pub async fn audit(db: &impl ConnectionTrait) -> Result<Vec<Finding>> {
     holds_are_held(db, &accounts, &mut findings).await?;
     topups_have_attempts(db, &mut findings).await?;
     papers::check(db, &mut findings).await?;
+    refunds::audit::audit(db, &mut findings).await?;
     Ok(findings)
 }
 

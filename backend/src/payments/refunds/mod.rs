@@ -6,6 +6,7 @@
 
 pub mod machine;
 
+pub(crate) mod audit;
 pub(crate) mod case;
 pub(crate) mod terms;
 
