@@ -1,22 +1,17 @@
 //! One step of a refund with everything that follows from it, in the caller's transaction.
 
-use entities::id::{AdminProfileId, LedgerEntryId, PaymentAttemptId, RefundId, TransactionId};
-use entities::payment_attempt;
+use entities::id::{AdminProfileId, PaymentAttemptId, RefundId, TransactionId};
 use entities::refund::{self, RefundStatus};
-use entities::transaction::{self, PaymentMethodType, TransactionStatus, TransactionType};
+use entities::transaction;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
 
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::money::Paisa;
-use crate::payments::book::{self, PostError, Posted, Receipt};
-use crate::payments::ledger::Entry;
 use crate::payments::provider::RefundOutcome;
-use crate::payments::refunds::deliver::{self, Delivery};
 use crate::payments::refunds::machine::{self, Effect, Event};
-use crate::payments::refunds::terms::{self, Way};
+use crate::payments::refunds::money;
 use crate::payments::{News, Refusal};
-use crate::points;
 use crate::{crash, news};
 
 /// What is written down with a step.
@@ -48,15 +43,15 @@ pub(crate) async fn step(tx: &Tx, id: RefundId, event: Event, remark: Remark) ->
     let decision = decision.map_err(|machine::WrongState| Refusal::InvalidRefundStatus)?;
     let own_transaction = match decision.effect {
         Effect::None => before.refund_transaction_id,
-        Effect::PayToWallet => Some(pay_to_wallet(tx, &before, &paid).await?),
-        Effect::Reserve => Some(reserve(tx, &before, &paid).await?),
-        Effect::Settle => settle(tx, &before, remark.gateway_reference.as_ref()).await?,
-        Effect::Return => give_up(tx, &before).await?,
+        Effect::PayToWallet => Some(money::pay_to_wallet(tx, &before, &paid).await?),
+        Effect::Reserve => Some(money::reserve(tx, &before, &paid).await?),
+        Effect::Settle => money::settle(tx, &before, remark.gateway_reference.as_ref()).await?,
+        Effect::Return => money::give_up(tx, &before).await?,
     };
     protocol::crash::point(crash::REFUND_POSTED);
     let after = save(tx, &before, event, &decision, own_transaction, remark).await?;
     if after.status == RefundStatus::Processed && before.status != RefundStatus::Processed {
-        close_payment(tx, &paid).await?;
+        money::close_payment(tx, &paid).await?;
     }
     tell(tx, &before, &after).await?;
     Ok(after)
@@ -79,115 +74,6 @@ pub(crate) async fn of_attempt(tx: &Tx, attempt: PaymentAttemptId) -> Result<(Pa
     let done = refunds.iter().filter(|refund| refund.status == RefundStatus::Processed);
     let done = Paisa(done.map(|refund| refund.amount_paisa.0).sum());
     Ok((done, refunds.into_iter().find(|refund| machine::is_in_flight(refund.status))))
-}
-
-async fn pay_to_wallet(tx: &Tx, refund: &refund::Model, paid: &transaction::Model) -> Result<TransactionId> {
-    let Way::Wallet(charge) = terms::way_of(tx, paid).await? else {
-        return Err(Error::internal(format!("refund {} of a charge names no charge", refund.id)));
-    };
-    let before = terms::given_back(tx, paid.id).await?;
-    let entry = Entry::refund_to_wallet(refund.id, paid.user_id, &charge, before, refund.amount_paisa);
-    let receipt = receipt(refund, paid, PaymentMethodType::Wallet);
-    let posted = book::post(tx, tx.now(), &entry.map_err(Error::internal)?, Some(receipt)).await?;
-    transaction_of(tx, posted).await
-}
-
-async fn reserve(tx: &Tx, refund: &refund::Model, paid: &transaction::Model) -> Result<TransactionId> {
-    let entry = Entry::refund_reserved(refund.id, paid.user_id, refund.amount_paisa);
-    let receipt = receipt(refund, paid, PaymentMethodType::Gateway);
-    let posted = book::post(tx, tx.now(), &entry.map_err(Error::internal)?, Some(receipt)).await;
-    let posted = posted.map_err(|error| match error {
-        PostError::Refused(book::Refusal::InsufficientFunds) => Refusal::RefundExceedsBalance.into(),
-        PostError::Refused(_) | PostError::Failed(_) => Error::from(error),
-    })?;
-    // What the top-up earned goes with it, or topping up and asking back would be an income.
-    let before = terms::given_back(tx, paid.id).await?;
-    let points = points::rules::for_top_up(Paisa(paid.amount_paisa.0 - before.0))
-        - points::rules::for_top_up(Paisa(paid.amount_paisa.0 - before.0 - refund.amount_paisa.0));
-    if !points::refunded::take(tx, tx.now(), paid.user_id, points, &refund.id.to_string()).await? {
-        return Err(Refusal::TopupPointsSpent.into());
-    }
-    deliver::enqueue(tx, &Delivery { refund: refund.id }).await?;
-    let id = transaction_of(tx, posted).await?;
-    mark(tx, id, TransactionStatus::Pending, None).await?;
-    Ok(id)
-}
-
-async fn settle(
-    tx: &Tx,
-    refund: &refund::Model,
-    gateway_reference: Option<&String>,
-) -> Result<Option<TransactionId>> {
-    let provider = provider_of(tx, refund).await?;
-    let entry = Entry::refund_paid(refund.id, &provider, refund.amount_paisa).map_err(Error::internal)?;
-    book::post(tx, tx.now(), &entry, None).await?;
-    if let Some(id) = refund.refund_transaction_id {
-        mark(tx, id, TransactionStatus::Success, gateway_reference).await?;
-    }
-    Ok(refund.refund_transaction_id)
-}
-
-async fn give_up(tx: &Tx, refund: &refund::Model) -> Result<Option<TransactionId>> {
-    let user = refund.requested_by;
-    let entry = Entry::refund_returned(refund.id, user, refund.amount_paisa).map_err(Error::internal)?;
-    book::post(tx, tx.now(), &entry, None).await?;
-    points::refunded::give_back(tx, tx.now(), user, &refund.id.to_string()).await?;
-    if let Some(id) = refund.refund_transaction_id {
-        mark(tx, id, TransactionStatus::Failed, None).await?;
-    }
-    Ok(refund.refund_transaction_id)
-}
-
-fn receipt(refund: &refund::Model, paid: &transaction::Model, by: PaymentMethodType) -> Receipt {
-    Receipt {
-        transaction_type: TransactionType::Refund,
-        amount: refund.amount_paisa,
-        payment_method_type: by,
-        payment_method_id: paid.payment_method_id,
-        gateway_reference: None,
-        related_rental: paid.related_rental,
-        gateway_response: serde_json::json!({ "refund": refund.id, "of": paid.transaction_id }),
-    }
-}
-
-async fn provider_of(tx: &Tx, refund: &refund::Model) -> Result<String> {
-    let attempt = match refund.attempt_id {
-        Some(attempt) => payment_attempt::Entity::find_by_id(attempt).one(tx).await?,
-        None => None,
-    };
-    let attempt = attempt.ok_or_else(|| Error::internal(format!("refund {} has no attempt", refund.id)))?;
-    Ok(attempt.provider)
-}
-
-async fn transaction_of(tx: &Tx, posted: Posted) -> Result<TransactionId> {
-    let entry: LedgerEntryId = match posted {
-        Posted::New(entry) | Posted::Exists(entry) => entry,
-    };
-    let found = transaction::Entity::find().filter(transaction::Column::EntryId.eq(entry)).one(tx).await?;
-    found.map(|row| row.id).ok_or_else(|| Error::internal(format!("ledger entry {entry} has no transaction")))
-}
-
-async fn mark(
-    tx: &Tx,
-    id: TransactionId,
-    status: TransactionStatus,
-    gateway_reference: Option<&String>,
-) -> Result<()> {
-    let mut change =
-        transaction::ActiveModel { status: Set(status), updated_at: Set(tx.now()), ..Default::default() };
-    if let Some(reference) = gateway_reference {
-        change.gateway_reference = Set(Some(reference.clone()));
-    }
-    transaction::Entity::update_many().set(change).filter(transaction::Column::Id.eq(id)).exec(tx).await?;
-    Ok(())
-}
-
-/// A payment of which everything went back is refunded.
-async fn close_payment(tx: &Tx, paid: &transaction::Model) -> Result<()> {
-    if terms::given_back(tx, paid.id).await? == paid.amount_paisa {
-        mark(tx, paid.id, TransactionStatus::Refunded, None).await?;
-    }
-    Ok(())
 }
 
 async fn save(

@@ -8,6 +8,7 @@ pub mod machine;
 
 pub(crate) mod audit;
 pub(crate) mod case;
+mod money;
 pub(crate) mod terms;
 
 pub mod deliver;
