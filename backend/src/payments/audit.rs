@@ -26,7 +26,8 @@ use crate::payments::refunds;
 /// A row that contradicts a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Which rule: `L1` to `L9`, or `wallet`, `statement`, `topup`, `refund`, `clearing`, `invoice` for what mirrors the ledger.
+    /// Which rule: `L1` to `L9`, or what mirrors the ledger: `wallet`, `statement`, `topup`, `refund`, `clearing`,
+    /// `invoice`.
     pub rule: &'static str,
     /// The table of the row.
     pub table: &'static str,

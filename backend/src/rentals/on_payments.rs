@@ -22,7 +22,9 @@ async fn run(app: App, job: Job) -> Result<()> {
         payments::News::IntentPaid { purpose: PaymentIntentType::RentalPayment, intent, .. } => {
             direct::start_paid(&app, &job, intent).await
         }
-        payments::News::IntentPaid { .. } | payments::News::WalletToppedUp { .. } => Ok(()),
+        payments::News::IntentPaid { .. }
+        | payments::News::WalletToppedUp { .. }
+        | payments::News::RefundMoved { .. } => Ok(()),
     }
 }
 

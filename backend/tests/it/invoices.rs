@@ -23,7 +23,7 @@ const DAY_MS: u64 = 24 * 60 * 60_000;
 async fn charge(test: &TestApp, rider: &Rider, rental_paisa: i64, late_paisa: i64) -> RentalId {
     let rental = bare_rental(&test.app, rider.id).await;
     let user = rider.id;
-    let bill = Bill { rental: Paisa(rental_paisa), late_fee: Paisa(late_paisa) };
+    let bill = Bill { rental: Paisa(rental_paisa), late_fee: Paisa(late_paisa), lost_bank: Paisa(0) };
     let charged = test.app.db.write(move |tx| {
         Box::pin(async move {
             holds::hold(tx, tx.now(), user, rental, Paisa(rental_paisa)).await?;

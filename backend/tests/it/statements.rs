@@ -28,7 +28,7 @@ async fn rent(test: &TestApp, rider: &Rider, held: i64, bill: i64) -> RentalId {
     });
     held.await.unwrap();
     test.clock.advance_ms(1_000);
-    let bill = Bill { rental: Paisa(bill), late_fee: Paisa(0) };
+    let bill = Bill { rental: Paisa(bill), late_fee: Paisa(0), lost_bank: Paisa(0) };
     let captured = test.app.db.write(move |tx| {
         Box::pin(async move { Ok(holds::capture(tx, tx.now(), rental, &bill).await.map(drop)?) })
     });

@@ -46,8 +46,9 @@ pub(super) async fn reserve(
     })?;
     // What the top-up earned goes with it, or topping up and asking back would be an income.
     let before = terms::given_back(tx, paid.id).await?;
-    let points = points::rules::for_top_up(Paisa(paid.amount_paisa.0 - before.0))
-        - points::rules::for_top_up(Paisa(paid.amount_paisa.0 - before.0 - refund.amount_paisa.0));
+    let awards = points::awards(tx).await?;
+    let points = awards.for_top_up(Paisa(paid.amount_paisa.0 - before.0))
+        - awards.for_top_up(Paisa(paid.amount_paisa.0 - before.0 - refund.amount_paisa.0));
     if !points::refunded::take(tx, tx.now(), paid.user_id, points, &refund.id.to_string()).await? {
         return Err(Refusal::TopupPointsSpent.into());
     }
