@@ -55,6 +55,7 @@ pub(crate) fn refusals() -> impl Iterator<Item = &'static ProblemKind> {
         stations::Refusal::ALL,
         payments::book::Refusal::ALL,
         payments::Refusal::ALL,
+        payments::webhook::Refusal::ALL,
         rentals::Refusal::ALL,
     ];
     domains.iter().copied().flatten()
@@ -70,6 +71,7 @@ fn queues() -> Vec<Queue> {
         payments::reconciliation::run::QUEUE,
         payments::invoices::issue::QUEUE,
         payments::refunds::deliver::QUEUE,
+        payments::webhook::QUEUE,
         rentals::delivery::QUEUE,
         rentals::cancel::QUEUE,
         rentals::overdue::QUEUE,

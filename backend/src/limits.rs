@@ -114,6 +114,16 @@ pub const ESEWA_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
 pub const REFUND_TEXT_MAX: usize = 500;
 /// How long the sandbox provider's page takes money.
 pub const SANDBOX_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
+/// Webhooks of one order that are kept of callers who prove nothing: as many as there are words for it.
+pub const WEBHOOKS_UNSIGNED_MAX: u64 = 12;
+/// The shortest pause before a provider that did not answer is asked again about a webhook.
+pub const WEBHOOK_RETRY_MIN: chrono::TimeDelta = chrono::TimeDelta::seconds(30);
+/// The longest one.
+pub const WEBHOOK_RETRY_MAX: chrono::TimeDelta = chrono::TimeDelta::hours(1);
+/// How long the movement of money that a webhook names is looked for among ours.
+pub const WEBHOOK_SEARCH_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
+/// How long a provider that does not answer is asked about a webhook.
+pub const WEBHOOK_LIFE: chrono::TimeDelta = chrono::TimeDelta::days(3);
 /// How often what was posted is added up for the operator.
 pub const LEDGER_WATCH_PAUSE: Duration = Duration::from_secs(30);
 /// A posting is durable at the latest so long after its id was made.

@@ -149,6 +149,7 @@ pub(crate) async fn place(tx: &Tx, providers: &Providers, wanted: &Wanted) -> Re
         intent_id: Set(intent_id),
         provider: Set(provider.name().to_owned()),
         provider_reference: Set(None),
+        provider_transaction_id: Set(None),
         state: Set(PaymentAttemptState::Initiating),
         amount_paisa: Set(amount),
         detail: Set(serde_json::json!({})),
@@ -185,6 +186,7 @@ pub(crate) async fn open_page(app: &App, attempt_id: PaymentAttemptId) -> Result
         amount: attempt.amount_paisa,
         currency: intent.currency.clone(),
         description: description(intent.intent_type).to_owned(),
+        placed_at: attempt.created_at,
         return_url: format!(
             "{}{}/payments/{}/return/{}",
             app.settings.backend.public_url.trim_end_matches('/'),

@@ -38,6 +38,10 @@ pub(crate) fn describe() {
         "chautari_reconciliation_lines_total",
         "Payments compared with a provider's book, by provider and class"
     );
+    metrics::describe_counter!(
+        "chautari_payment_webhooks_total",
+        "Calls of payment providers by outcome: received, duplicate, unrelated, or why they were refused"
+    );
 }
 
 /// Counts an attempt that has just got its outcome, once that is durable.
@@ -50,6 +54,12 @@ pub(crate) fn settled(provider: &str, outcome: &'static str) {
 pub(crate) fn refund_moved(refund: &refund::Model) {
     let labels = [("destination", refund.destination.as_str()), ("status", refund.status.as_str())];
     metrics::counter!("chautari_refunds_total", &labels).increment(1);
+}
+
+/// Counts a call that claims to come from a provider.
+pub(crate) fn webhook(provider: &'static str, outcome: &'static str) {
+    metrics::counter!("chautari_payment_webhooks_total", "provider" => provider, "outcome" => outcome)
+        .increment(1);
 }
 
 /// Adds up what was posted since it last looked, so that its cost does not grow with the ledger;

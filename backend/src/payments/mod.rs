@@ -44,6 +44,7 @@ pub mod topup;
 pub mod transactions;
 pub mod verify;
 pub mod wallet;
+pub mod webhook;
 
 pub mod audit;
 pub mod metrics;
@@ -159,6 +160,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(topup::create))
         .routes(routes!(verify::verify))
         .routes(routes!(verify::came_back))
+        .routes(routes!(webhook::receive))
         .routes(routes!(status::status))
         .routes(routes!(cancel::cancel))
         .routes(routes!(transactions::list))

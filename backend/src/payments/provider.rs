@@ -6,6 +6,7 @@ use std::fmt;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use entities::money::Paisa;
+use serde::{Deserialize, Serialize};
 
 /// A provider. Implementations speak to the outside: never call one inside a transaction.
 #[async_trait]
@@ -196,6 +197,9 @@ pub struct WebhookCall<'a> {
 /// A webhook that was understood. Its content is a hint to ask the provider, never a fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookNotice {
+    /// Whether the provider has proved that it is the caller. What anybody could have sent is kept
+    /// only if it names an order of ours, and once for each word.
+    pub signed: bool,
     /// Unique for the provider; the same news twice is read once.
     pub event_key: String,
     /// The provider's word for what happened.
@@ -207,7 +211,8 @@ pub struct WebhookNotice {
 }
 
 /// How a webhook names an order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum WebhookAbout {
     /// By the name that [`Opened::provider_reference`] gave.
     ProviderReference(String),

@@ -253,6 +253,9 @@ async fn save(
     };
     if let Some(payment) = answer {
         change.detail = Set(payment.raw.clone());
+        if payment.transaction_id.is_some() {
+            change.provider_transaction_id = Set(payment.transaction_id.clone());
+        }
     }
     if machine::is_open(attempt.state) && !machine::is_open(decision.attempt) {
         change.settled_at = Set(Some(now));

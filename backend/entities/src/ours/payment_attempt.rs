@@ -15,6 +15,8 @@ pub struct Model {
     pub provider: String,
     /// The provider's name for the order; none until it has answered.
     pub provider_reference: Option<String>,
+    /// The provider's name for the movement of money; refunds and disputes name it.
+    pub provider_transaction_id: Option<String>,
     pub state: PaymentAttemptState,
     pub amount_paisa: Paisa,
     /// What the provider said last.

@@ -100,6 +100,7 @@ create table payment_attempts (
     intent_id uuid not null references payment_intents (id),
     provider text not null,
     provider_reference text,
+    provider_transaction_id text,
     state text not null check (state in ('initiating', 'initiated', 'pending', 'succeeded', 'failed', 'expired', 'cancelled', 'unknown', 'mismatch', 'given_back')),
     amount_paisa bigint not null check (amount_paisa > 0),
     detail jsonb not null default '{}',
@@ -109,6 +110,7 @@ create table payment_attempts (
     unique (provider, provider_reference)
 );
 create index payment_attempts_intent on payment_attempts (intent_id);
+create index payment_attempts_transaction on payment_attempts (provider, provider_transaction_id) where provider_transaction_id is not null;
 create index payment_attempts_check on payment_attempts (next_check_at) where next_check_at is not null;
 
 -- Ours. The sandbox provider's own books: what a real provider would keep on its side.

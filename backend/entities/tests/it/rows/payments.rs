@@ -105,6 +105,7 @@ impl Sample for payment_attempt::Entity {
             intent_id: id(),
             provider: "provider".to_owned(),
             provider_reference: Some("provider reference".to_owned()),
+            provider_transaction_id: Some("provider transaction".to_owned()),
             state: PaymentAttemptState::Mismatch,
             amount_paisa: Paisa(1_005),
             detail: json(),
