@@ -100,7 +100,8 @@ fn tree(file: Option<&Path>) -> anyhow::Result<Config> {
                 .separator("__")
                 .try_parsing(true)
                 .list_separator(",")
-                .with_list_parse_key("backend.gateways"),
+                .with_list_parse_key("backend.gateways")
+                .with_list_parse_key("payments.stripe.webhook_secrets"),
         )
         .build()
         .context("cannot read the settings")
@@ -201,6 +202,23 @@ mod tests {
             (
                 "[payments.khalti]\nsecret_key = \"8gBm\"\nbase_url = \"https://khalti.com\"",
                 "where real money moves",
+            ),
+            ("[payments.stripe]\nwebhook_secrets = [\"whsec_1\"]", "payments.stripe.secret_key is missing"),
+            (
+                "[payments.stripe]\nsecret_key = \"sk_test_8gBm\"",
+                "CHAUTARI__PAYMENTS__STRIPE__WEBHOOK_SECRETS",
+            ),
+            (
+                "[payments.stripe]\nsecret_key = \"sk_live_8gBm\"\nwebhook_secrets = [\"whsec_1\"]",
+                "is for real money and live = false",
+            ),
+            (
+                "[payments.stripe]\nlive = true\nsecret_key = \"rk_test_8gBm\"\nwebhook_secrets = [\"whsec_1\"]",
+                "is for play money and live = true",
+            ),
+            (
+                "[payments.stripe]\nsecret_key = \"sk_test_8gBm\"\nwebhook_secrets = [\"8gBm\"]",
+                "each begins with whsec_",
             ),
         ] {
             let error = load(text).unwrap_err().to_string();

@@ -117,6 +117,8 @@ pub struct PaymentsSettings {
     pub khalti: KhaltiSettings,
     /// eSewa.
     pub esewa: EsewaSettings,
+    /// Stripe.
+    pub stripe: StripeSettings,
 }
 
 impl Default for PaymentsSettings {
@@ -126,6 +128,7 @@ impl Default for PaymentsSettings {
             timeout_ms: 15_000,
             khalti: KhaltiSettings::default(),
             esewa: EsewaSettings::default(),
+            stripe: StripeSettings::default(),
         }
     }
 }
@@ -134,7 +137,8 @@ impl PaymentsSettings {
     /// What is missing or contradicts itself, in a sentence that names the key.
     pub fn check(&self) -> Result<(), String> {
         self.khalti.check()?;
-        self.esewa.check()
+        self.esewa.check()?;
+        self.stripe.check()
     }
 }
 
@@ -233,6 +237,76 @@ impl EsewaSettings {
         let (form, status) = (self.form_base_url(), self.status_base_url());
         check_address("esewa.form_base_url", form, self.live, Self::SANDBOX_FORM, Self::LIVE)?;
         check_address("esewa.status_base_url", status, self.live, Self::SANDBOX_STATUS, Self::LIVE)
+    }
+}
+
+/// `[payments.stripe]`: offered once it has a key and the secret of its webhooks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StripeSettings {
+    /// Real money moves.
+    pub live: bool,
+    /// `sk_test_…` or `sk_live_…`, or a restricted key.
+    pub secret_key: Secret,
+    /// `whsec_…` of the webhook endpoint; several while they are rolled.
+    pub webhook_secrets: Vec<Secret>,
+    /// Where its API is; empty for Stripe's own address.
+    pub base_url: String,
+}
+
+impl StripeSettings {
+    const REAL: &str = "https://api.stripe.com";
+
+    /// Whether riders can be sent there.
+    pub fn is_set(&self) -> bool {
+        !self.secret_key.is_empty() && !self.webhook_secrets.is_empty()
+    }
+
+    /// Where its API is, without a slash at the end. Play money and real money have the same address.
+    pub fn base_url(&self) -> &str {
+        address(&self.base_url, self.live, Self::REAL, Self::REAL)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if *self == Self::default() {
+            return Ok(());
+        }
+        if self.secret_key.is_empty() {
+            return Err(missing(
+                "stripe",
+                "secret_key",
+                "copy it from the developers' page of the dashboard",
+            ));
+        }
+        if self.webhook_secrets.is_empty() {
+            let how = "add the endpoint <public_url>/api/v1/payments/webhooks/stripe in the dashboard, copy its \
+                       signing secret";
+            return Err(missing("stripe", "webhook_secrets", how));
+        }
+        let key = self.secret_key.expose();
+        let is_live = key.starts_with("sk_live_") || key.starts_with("rk_live_");
+        let is_test = key.starts_with("sk_test_") || key.starts_with("rk_test_");
+        if !is_live && !is_test {
+            return Err("payments.stripe.secret_key must begin with sk_ or rk_ and the mode".to_owned());
+        }
+        if is_live != self.live {
+            return Err(format!(
+                "payments.stripe.secret_key is for {} money and live = {}",
+                if is_live { "real" } else { "play" },
+                self.live
+            ));
+        }
+        // The prefix is a part of the secret; without it no signature would ever hold.
+        if self.webhook_secrets.iter().any(|secret| !secret.expose().starts_with("whsec_")) {
+            return Err("payments.stripe.webhook_secrets: each begins with whsec_".to_owned());
+        }
+        match self.live && !self.base_url().starts_with("https://") {
+            true => Err(format!(
+                "payments.stripe.base_url = \"{}\" would send keys in clear text; use https://",
+                self.base_url
+            )),
+            false => Ok(()),
+        }
     }
 }
 

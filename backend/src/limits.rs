@@ -112,6 +112,13 @@ pub const KHALTI_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(60);
 pub const ESEWA_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
 /// Longest reason of a refund, and longest note about it, characters.
 pub const REFUND_TEXT_MAX: usize = 500;
+/// How long Stripe's page takes money: half an hour at least, a day at most, and some minutes may pass
+/// before an order that broke off is sent again.
+pub const STRIPE_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(60);
+/// How far the time of a signature of Stripe's may be from ours.
+pub const STRIPE_SIGNATURE_TOLERANCE: chrono::TimeDelta = chrono::TimeDelta::seconds(300);
+/// Refunds or disputes of one payment that are looked at: as many as Stripe tells at once.
+pub const STRIPE_REFUNDS_LISTED: u32 = 100;
 /// How long the sandbox provider's page takes money.
 pub const SANDBOX_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
 /// Webhooks of one order that are kept of callers who prove nothing: as many as there are words for it.

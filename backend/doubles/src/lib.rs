@@ -20,6 +20,7 @@ pub mod khalti;
 
 pub mod double;
 pub mod misbehaviour;
+pub mod stripe;
 pub mod world;
 
 mod control;

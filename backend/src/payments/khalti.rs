@@ -248,6 +248,7 @@ fn read_hint(body: &[u8]) -> Result<WebhookNotice, WebhookError> {
         _ => word("status").to_ascii_lowercase(),
     };
     Ok(WebhookNotice {
+        signed: false,
         event_key: format!("{pidx}:{event_type}:{transaction_id}"),
         payload: json!({ "pidx": pidx, "status": event_type, "transaction_id": transaction_id }),
         event_type,

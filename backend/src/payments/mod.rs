@@ -23,6 +23,7 @@ pub mod sandbox;
 
 pub mod esewa;
 pub mod khalti;
+pub mod stripe;
 
 pub mod sync;
 pub mod truth;

@@ -26,6 +26,13 @@ pub trait PaymentProvider: Send + Sync + fmt::Debug {
     /// The only truth about an order: the provider's own book.
     async fn lookup(&self, order: &PlacedOrder) -> Result<ProviderPayment, ProviderError>;
 
+    /// Takes no more money for an order that nobody paid, where the provider can do that. What was
+    /// paid before stays paid: the caller asks [`PaymentProvider::lookup`] on.
+    async fn close(&self, order: &PlacedOrder) -> Result<(), ProviderError> {
+        let _ = order;
+        Ok(())
+    }
+
     /// Whether what the browser brings back proves anything. It is a hint to ask in every case;
     /// this only tells a forgery from an honest visitor, for staff.
     fn read_return(&self, order: &PlacedOrder, query: &BTreeMap<String, String>) -> ReturnProof {
@@ -80,6 +87,8 @@ pub struct Order {
     pub currency: String,
     /// Words on the page.
     pub description: String,
+    /// When it was written down: an order that is sent again is the same to the byte.
+    pub placed_at: DateTime<Utc>,
     /// Where the rider's browser goes afterwards, without a query; what arrives there is only a hint.
     pub return_url: String,
 }

@@ -13,6 +13,7 @@ use crate::payments::khalti::{self, Khalti};
 use crate::payments::outside::{self, Outside};
 use crate::payments::provider::PaymentProvider;
 use crate::payments::sandbox::Sandbox;
+use crate::payments::stripe::{self, Stripe};
 
 /// All providers that are set up.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +36,9 @@ impl Providers {
         if payments.esewa.is_set() {
             providers =
                 providers.with(Esewa::new(payments.esewa.clone(), clock.clone(), outside(esewa::NAME)));
+        }
+        if payments.stripe.is_set() {
+            providers = providers.with(Stripe::new(payments.stripe.clone(), outside(stripe::NAME)));
         }
         Ok(providers)
     }

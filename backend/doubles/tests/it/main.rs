@@ -6,3 +6,4 @@ mod caller;
 mod esewa;
 mod khalti;
 mod misbehaviour;
+mod stripe;

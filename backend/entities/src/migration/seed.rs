@@ -193,7 +193,7 @@ fn payment_methods() -> Vec<Row> {
         ("Sandbox", "sandbox", true, rupees(10), rupees(100_000), "NPR"),
         ("Khalti", "khalti", true, rupees(10), rupees(100_000), "NPR"),
         ("eSewa", "esewa", true, rupees(10), rupees(50_000), "NPR"),
-        ("Stripe", "stripe", false, rupees(10), rupees(100), "GBP"),
+        ("Stripe", "stripe", true, rupees(100), rupees(100_000), "NPR"),
     ]
     .into_iter()
     .map(|(name, gateway, is_active, least_paisa, most_paisa, currency)| {

@@ -140,6 +140,7 @@ impl PaymentProvider for Esewa {
         let proof = self.proof(data).ok_or(WebhookError::BadSignature)?;
         let code = proof.transaction_code.unwrap_or_default();
         Ok(WebhookNotice {
+            signed: false,
             event_key: format!("{}:{}:{code}", proof.transaction_uuid, proof.status),
             payload: json!({
                 "transaction_uuid": proof.transaction_uuid, "transaction_code": code,

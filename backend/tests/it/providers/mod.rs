@@ -5,4 +5,7 @@ mod esewa;
 mod every_provider;
 mod khalti;
 mod outages;
+mod stripe;
+mod stripe_world;
+mod webhooks;
 pub(crate) mod world;
