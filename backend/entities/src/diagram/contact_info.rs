@@ -14,7 +14,8 @@ pub struct Model {
     pub value: String,
     pub description: Option<String>,
     pub is_active: bool,
-    pub updated_by: AdminProfileId,
+    /// None for what a new installation starts with.
+    pub updated_by: Option<AdminProfileId>,
     pub updated_at: DateTimeUtc,
 }
 

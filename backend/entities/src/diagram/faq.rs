@@ -14,8 +14,9 @@ pub struct Model {
     pub category: String,
     pub display_order: i32,
     pub is_active: bool,
-    pub created_by: AdminProfileId,
-    pub updated_by: AdminProfileId,
+    /// None for what a new installation starts with.
+    pub created_by: Option<AdminProfileId>,
+    pub updated_by: Option<AdminProfileId>,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
 }

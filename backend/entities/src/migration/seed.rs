@@ -1,7 +1,9 @@
 //! What every new installation starts with. It runs once: what staff change or delete later stays so.
 
+mod content;
+
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Alias, Query};
+use sea_orm::sea_query::{Alias, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DbErr, Value};
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager, SchemaManagerConnection};
 use serde_json::json;
@@ -19,15 +21,15 @@ impl MigrationName for Seed {
 impl MigrationTrait for Seed {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let db = manager.get_connection();
-        insert(db, 1, "countries", &["name", "code", "dial_code", "is_active", "created_at"], countries())
-            .await?;
+        insert(db, 1, "countries", COUNTRY, countries()).await?;
         insert(db, 2, "app_configs", SETTING, settings()).await?;
         insert(db, 3, "rental_packages", PACKAGE, packages()).await?;
         insert(db, 4, "late_fee_configs", LATE_FEE, late_fees()).await?;
         insert(db, 5, "payment_methods", PAYMENT_METHOD, payment_methods()).await?;
         insert(db, 6, "notification_rules", NOTIFICATION_RULE, notification_rules()).await?;
         insert(db, 7, "notification_templates", NOTIFICATION_TEMPLATE, notification_templates()).await?;
-        insert(db, 8, "achievements", ACHIEVEMENT, achievements()).await
+        insert(db, 8, "achievements", ACHIEVEMENT, achievements()).await?;
+        content::insert_all(db).await
     }
 }
 
@@ -64,12 +66,17 @@ async fn insert(
         let id = Value::from(seeded_id(group, at + 1));
         statement.values_panic(std::iter::once(id).chain(row).map(Into::into));
     }
+    // A row that is there already stays as it is.
+    statement.on_conflict(OnConflict::new().do_nothing().to_owned());
     db.execute(&statement).await?;
     Ok(())
 }
 
+const COUNTRY: &[&str] = &["name", "code", "dial_code", "flag_url", "is_active", "created_at"];
+
 fn countries() -> Vec<Row> {
-    vec![vec!["Nepal".into(), "NP".into(), "+977".into(), true.into(), seeded_at()]]
+    let flag = "/assets/flag-np.svg";
+    vec![vec!["Nepal".into(), "NP".into(), "+977".into(), flag.into(), true.into(), seeded_at()]]
 }
 
 const SETTING: &[&str] =

@@ -104,6 +104,8 @@ pub(crate) use for_every_entity;
 
 /// Inserts the sample of every entity.
 pub(crate) async fn insert_samples(db: &DatabaseConnection) {
+    // There is one contact of each kind, and a new installation has them all.
+    entities::contact_info::Entity::delete_many().exec(db).await.expect("no contacts");
     macro_rules! insert {
         ($entity:ident) => {
             let sample = entities::$entity::Entity::sample().into_active_model();

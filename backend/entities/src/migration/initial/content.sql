@@ -80,8 +80,8 @@ create table faqs (
     category text not null,
     display_order integer not null default 0,
     is_active boolean not null default true,
-    created_by uuid not null references admin_profiles (id),
-    updated_by uuid not null references admin_profiles (id),
+    created_by uuid references admin_profiles (id),
+    updated_by uuid references admin_profiles (id),
     created_at timestamptz not null,
     updated_at timestamptz not null
 );
@@ -93,7 +93,7 @@ create table contact_infos (
     value text not null,
     description text,
     is_active boolean not null default true,
-    updated_by uuid not null references admin_profiles (id),
+    updated_by uuid references admin_profiles (id),
     updated_at timestamptz not null
 );
 
@@ -121,6 +121,7 @@ create table app_updates (
     released_at timestamptz not null,
     created_at timestamptz not null
 );
+create index app_updates_released on app_updates (released_at, id);
 
 -- A picture with a link on the app's first page.
 create table banners (

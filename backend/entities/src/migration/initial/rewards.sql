@@ -57,7 +57,10 @@ create table user_leaderboards (
     last_updated timestamptz not null,
     created_at timestamptz not null
 );
-create index user_leaderboards_rank on user_leaderboards (rank);
+create index user_leaderboards_points on user_leaderboards (total_points_earned, id);
+create index user_leaderboards_rentals on user_leaderboards (total_rentals, id);
+create index user_leaderboards_referrals on user_leaderboards (referrals_count, id);
+create index user_leaderboards_timely on user_leaderboards (timely_returns, id);
 
 -- A goal and its reward.
 create table achievements (

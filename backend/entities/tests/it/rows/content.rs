@@ -100,8 +100,8 @@ impl Sample for faq::Entity {
             category: "category".to_owned(),
             display_order: 5,
             is_active: true,
-            created_by: id(),
-            updated_by: id(),
+            created_by: Some(id()),
+            updated_by: Some(id()),
             created_at: at(8),
             updated_at: at(9),
         }
@@ -117,7 +117,7 @@ impl Sample for contact_info::Entity {
             value: "value".to_owned(),
             description: Some("description".to_owned()),
             is_active: true,
-            updated_by: id(),
+            updated_by: Some(id()),
             updated_at: at(6),
         }
     }
@@ -146,7 +146,7 @@ impl Sample for app_update::Entity {
             version: "version".to_owned(),
             title: "title".to_owned(),
             description: "description".to_owned(),
-            features: json(),
+            features: app_update::Features(vec!["नेपाल".to_owned()]),
             is_major: true,
             released_at: at(6),
             created_at: at(7),
