@@ -1,5 +1,6 @@
 //! The program's state, and the tables that say which routes, jobs and listeners exist.
 
+use crate::cache::Cache;
 use crate::clock::Clock;
 use crate::config::{Secrets, Settings, SmsProvider};
 use crate::db::Db;
@@ -18,7 +19,7 @@ use crate::staff::{LoginTries, Passwords};
 use crate::stations::presence::PresenceMap;
 use crate::{
     achievements, api, console, content, housekeeping, http, identity, jobs, limits, notifications, payments,
-    points, rentals, staff, stations,
+    points, rentals, resource, staff, stations,
 };
 use axum::Router;
 use std::ops::Deref;
@@ -38,6 +39,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(points::routes())
         .merge(payments::routes())
         .merge(rentals::routes())
+        .merge(achievements::routes())
         .merge(notifications::routes())
         .merge(content::routes())
         .merge(staff::routes())
@@ -57,6 +59,7 @@ pub(crate) fn refusals() -> impl Iterator<Item = &'static ProblemKind> {
         payments::Refusal::ALL,
         payments::webhook::Refusal::ALL,
         rentals::Refusal::ALL,
+        resource::Refusal::ALL,
     ];
     domains.iter().copied().flatten()
 }
@@ -115,6 +118,8 @@ pub struct State {
     pub random: Random,
     /// The books.
     pub db: Db,
+    /// Answers that everybody gets alike.
+    pub cache: Cache,
     /// Which stations are reachable, and how.
     pub presence: PresenceMap,
     /// Cancelled when the program begins to stop: long polls and streams end.
@@ -159,6 +164,7 @@ impl App {
         let providers = Providers::from_settings(&settings, &db, &clock)?;
         let instance_id = random.uuid_v7(clock.now());
         let presence = PresenceMap::new(&settings.backend.gateways, clock.clone());
+        let cache = Cache::new(clock.clone());
         let stopping = CancellationToken::new();
         let otp_outbox = OtpOutbox::default();
         let sms: Arc<dyn Sms> = match settings.sms.provider {
@@ -179,6 +185,7 @@ impl App {
             clock,
             random,
             db,
+            cache,
             presence,
             stopping,
             http,
@@ -236,6 +243,10 @@ impl App {
 
     pub(crate) fn queue(&self, name: &str) -> Option<Queue> {
         self.queues.iter().find(|queue| queue.name == name).copied()
+    }
+
+    pub(crate) fn queue_names(&self) -> impl Iterator<Item = &'static str> {
+        self.queues.iter().map(|queue| queue.name)
     }
 
     pub(crate) fn listeners(&self) -> &'static [Listener] {

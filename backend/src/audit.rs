@@ -11,7 +11,7 @@ use sea_orm::{EntityTrait, Set};
 pub async fn note(
     tx: &Tx,
     staff: &Staff,
-    action: &'static str,
+    action: &str,
     target_model: &'static str,
     target_id: impl ToString,
     changes: serde_json::Value,

@@ -1,8 +1,10 @@
 //! What all requests go through: ids, limits, metrics, and errors that are always problem+json.
 
 use crate::app::App;
+use crate::cache::{Fresh, Section};
 use crate::error::{Error, InternalFailure, PROBLEM_JSON, Problem, RequestRefusal, Result};
 use crate::extract::Json;
+use crate::jobs;
 use crate::limits;
 use crate::rate::{AddressBlock, ClientAddress, Rate};
 use axum::Router;
@@ -73,20 +75,44 @@ fn around(app: &App, router: Router<App>) -> Router {
 }
 
 /// Whether the parts of the system answer.
-#[derive(Serialize, ToSchema)]
+#[derive(Clone, Serialize, ToSchema)]
 pub struct Health {
-    /// `ok`, or the request fails.
+    /// `ok`; `degraded` if the worker is late. The request fails when the database does not answer.
     #[schema(example = "ok")]
     pub status: &'static str,
     /// The version of this program.
     pub version: &'static str,
+    /// Always `ok` here.
+    pub database: &'static str,
+    /// `ok`, or `late` when a job waits for longer than a minute.
+    pub worker: &'static str,
+    /// The cache of the process that answers.
+    pub cache: CacheHealth,
+}
+
+/// How a cache does.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct CacheHealth {
+    /// Reads that were answered from memory, since the start.
+    pub hits: u64,
+    /// Reads that were not.
+    pub misses: u64,
 }
 
 /// Whether the system works.
 #[utoipa::path(get, path = "/app/health", tag = "app", responses((status = 200, body = Health), (status = 503, body = crate::error::ProblemBody)))]
 async fn health(State(app): State<App>) -> Result<Json<Health>> {
-    database_answers(&app).await?;
-    Ok(Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") }))
+    // Everybody may ask, as often as they like: the database is asked every other second at most.
+    let worker = app.cache.get(Section::Health, "worker", async {
+        database_answers(&app).await?;
+        let late = jobs::is_late(&app).await?;
+        let until = Some(app.clock.now() + limits::HEALTH_LIFE);
+        Ok(Fresh { value: late, until })
+    });
+    let (status, worker) = if *worker.await? { ("degraded", "late") } else { ("ok", "ok") };
+    let (hits, misses) = app.cache.counts();
+    let cache = CacheHealth { hits, misses };
+    Ok(Json(Health { status, version: env!("CARGO_PKG_VERSION"), database: "ok", worker, cache }))
 }
 
 async fn ready(State(app): State<App>) -> Result<&'static str> {

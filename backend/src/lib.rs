@@ -19,9 +19,11 @@ pub mod stations;
 mod console;
 
 pub mod api;
+pub mod app_config;
 pub mod audit;
 pub mod auth;
 pub mod calendar;
+pub mod cache;
 pub mod clock;
 pub mod config;
 pub mod crash;
@@ -39,4 +41,5 @@ pub mod news;
 pub mod page;
 pub mod random;
 pub mod rate;
+pub mod resource;
 mod server;

@@ -78,6 +78,45 @@ pub const OTP_KEPT: chrono::TimeDelta = chrono::TimeDelta::days(2);
 /// How long finished jobs are kept for the curious.
 pub const JOB_KEPT: chrono::TimeDelta = chrono::TimeDelta::days(3);
 
+/// How long an answer that everybody gets alike is kept: so late other processes learn of a write.
+pub const CACHE_LIFE: chrono::TimeDelta = chrono::TimeDelta::seconds(30);
+/// Answers of one section that are kept: callers choose some of the keys.
+pub const CACHE_ENTRIES_MAX: usize = 64;
+/// What phones and proxies may do with such an answer.
+pub const SHARED_CACHE_CONTROL: &str = "public, max-age=60";
+/// The longest text of a content page, characters.
+pub const CONTENT_TEXT_MAX: usize = 40_000;
+/// The longest answer in the list of questions, characters.
+pub const ANSWER_MAX: usize = 4_000;
+/// The longest link, characters.
+pub const LINK_MAX: usize = 500;
+/// Rows that a public list without pages reads at most: questions, banners, countries, versions, achievements.
+pub const LISTED_MAX: u64 = 500;
+/// Banners that a phone gets.
+pub const BANNERS_SHOWN: u64 = 20;
+/// Sentences that say what is new in an update.
+pub const FEATURES_MAX: usize = 20;
+/// The longest value of a setting, characters.
+pub const SETTING_VALUE_MAX: usize = 200;
+/// The longest search text, characters.
+pub const SEARCH_MAX: usize = 60;
+/// The most that an achievement may ask for.
+pub const GOAL_MAX: i32 = 100_000;
+/// The most points that an achievement may give.
+pub const REWARD_MAX: i32 = 10_000;
+/// Riders that the leaderboard shows at most.
+pub const LEADERS_SHOWN_MAX: u64 = 100;
+/// Up to this place a rider's own rank is counted anew for every call; beyond it the last numbering counts.
+pub const RANK_COUNTED_MAX: u64 = 10_000;
+/// How often all riders are numbered anew, if anything changed.
+pub const RANKED_EVERY: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
+/// Riders that one transaction numbers.
+pub const RANKED_AT_ONCE: u64 = 500;
+/// A job that is due for longer than this makes the worker late.
+pub const WORKER_LATE: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
+/// How old the answer about the health of the parts may be.
+pub const HEALTH_LIFE: chrono::TimeDelta = chrono::TimeDelta::seconds(2);
+
 /// A gateway that says nothing for so long makes its stations unknown.
 pub const PRESENCE_SILENCE_MS: u64 = 15_000;
 /// The first pause before a presence stream is asked for again.

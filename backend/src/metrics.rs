@@ -23,5 +23,9 @@ pub(crate) fn describe() {
         "chautari_database_retries_total",
         "Writes that PostgreSQL asked to repeat after a deadlock or a serialization failure."
     );
+    describe_counter!(
+        "chautari_cache_reads_total",
+        "Reads of answers that everybody gets alike, by section and outcome: hit (from memory) or miss."
+    );
     describe_counter!("chautari_jobs_total", "Job runs by queue and outcome: done or failed.");
 }

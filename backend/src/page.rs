@@ -38,6 +38,11 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// A place in a list that is in the order of its ids alone: they are UUIDv7, so that is the order of time.
+    pub fn of_id(id: Uuid) -> Self {
+        Self { at: DateTime::UNIX_EPOCH, id }
+    }
+
     /// Its text form: opaque to callers.
     pub fn text(self) -> String {
         format!("{}{}", hex::encode(self.at.timestamp_micros().to_be_bytes()), self.id.simple())
@@ -84,6 +89,15 @@ impl PageQuery {
             );
         }
         Ok(query)
+    }
+
+    /// Like [`PageQuery::apply`] in the order of ids alone, which is the order of time; with [`Cursor::of_id`].
+    pub fn apply_by_id<E: EntityTrait>(&self, query: Select<E>, id: E::Column) -> Result<Select<E>, Problem> {
+        let query = query.order_by_desc(id).limit(self.limit()? + 1);
+        Ok(match self.cursor()? {
+            Some(cursor) => query.filter(id.lt(cursor.id)),
+            None => query,
+        })
     }
 
     /// Makes the page of rows fetched by [`PageQuery::apply`].

@@ -2,16 +2,26 @@
 
 pub mod on_rentals;
 
+mod staff;
+
 use entities::achievement::{self, CriteriaType};
 use entities::id::{AchievementId, UserId};
+use entities::rental::{self, RentalStatus};
 use entities::user_achievement;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Set};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Select, Set};
 use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::db::Tx;
 use crate::error::{Error, Result};
-use crate::{news, points};
+use crate::{app::App, news, points, resource};
+
+/// The operations of this domain.
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(resource::routes::<staff::AchievementFields>())
+}
 
 /// What others may want to know of achievements.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,4 +106,15 @@ async fn standing(tx: &Tx, user: UserId, goal: AchievementId) -> Result<user_ach
         .one(tx)
         .await?;
     row.ok_or_else(|| Error::internal(format!("rider {user} has no row for achievement {goal}")))
+}
+
+/// The rentals of a rider that ended well.
+fn completed_of(user: UserId) -> Select<rental::Entity> {
+    rental::Entity::find()
+        .filter(rental::Column::UserId.eq(user))
+        .filter(rental::Column::Status.eq(RentalStatus::Completed))
+}
+
+fn count(rows: u64) -> i32 {
+    i32::try_from(rows).unwrap_or(i32::MAX)
 }

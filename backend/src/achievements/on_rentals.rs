@@ -1,11 +1,10 @@
 //! Rentals bring riders nearer to their goals.
 
 use entities::achievement::CriteriaType;
-use entities::id::UserId;
-use entities::rental::{self, RentalStatus};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, Select};
+use entities::rental;
+use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter};
 
-use crate::achievements::progressed;
+use crate::achievements::{completed_of, count, progressed};
 use crate::app::App;
 use crate::error::Result;
 use crate::jobs::{Job, Queue};
@@ -38,14 +37,4 @@ async fn on_rentals(app: App, job: Job) -> Result<()> {
         })
     });
     counted.await
-}
-
-fn completed_of(user: UserId) -> Select<rental::Entity> {
-    rental::Entity::find()
-        .filter(rental::Column::UserId.eq(user))
-        .filter(rental::Column::Status.eq(RentalStatus::Completed))
-}
-
-fn count(rentals: u64) -> i32 {
-    i32::try_from(rentals).unwrap_or(i32::MAX)
 }

@@ -10,6 +10,9 @@ pub mod mark_all_read;
 
 pub mod listeners;
 
+mod occasions;
+mod staff;
+
 use entities::id::{NotificationId, UserId};
 use entities::notification::{self, NotificationChannel};
 use entities::{notification_rule, notification_template};
@@ -21,10 +24,15 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::db::Tx;
 use crate::error::{Error, Result};
+use crate::resource;
 
 /// The operations of this domain.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(inbox::list)).routes(routes!(mark_all_read::mark))
+    OpenApiRouter::new()
+        .routes(routes!(inbox::list))
+        .routes(routes!(mark_all_read::mark))
+        .merge(resource::routes::<staff::NotificationTemplateFields>())
+        .merge(resource::routes::<staff::NotificationRuleFields>())
 }
 
 /// What became of a notification.

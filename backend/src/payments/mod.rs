@@ -40,6 +40,7 @@ pub mod cancel;
 pub mod methods;
 pub mod reconcile;
 pub mod statement;
+mod staff_methods;
 pub mod status;
 pub mod topup;
 pub mod transactions;
@@ -60,7 +61,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::news;
+use crate::{news, resource};
 
 pub use ledger::{Bill, Captured};
 
@@ -179,4 +180,5 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(refunds::staff::approve))
         .routes(routes!(refunds::staff::reject))
         .routes(routes!(refunds::staff::process))
+        .merge(resource::routes::<staff_methods::PaymentMethodFields>())
 }

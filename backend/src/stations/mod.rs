@@ -5,6 +5,8 @@ pub mod list;
 pub mod nearby;
 pub mod staff;
 
+mod amenities;
+
 mod follow;
 pub mod inventory;
 pub mod presence;
@@ -18,6 +20,7 @@ pub(crate) mod view;
 pub use view::{RENTABLE_LEVEL_MIN_PERCENT, rentable_banks};
 
 use crate::app::App;
+use crate::resource;
 use axum::Router;
 use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +36,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(detail::station_detail))
         .routes(routes!(staff::list_stations_for_staff, staff::create_station))
         .routes(routes!(staff::list_power_banks, staff::create_power_bank))
+        .merge(resource::routes::<amenities::StationAmenityFields>())
 }
 
 /// What gateways ask.

@@ -4,6 +4,8 @@
 
 mod achievements;
 mod books;
+mod content;
+mod crowds;
 mod doors;
 mod given_back;
 mod idempotency;

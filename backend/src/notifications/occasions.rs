@@ -1,0 +1,42 @@
+//! What can be told to riders: the closed list of occasions, with an example of the data that each one has.
+//!
+//! A text that staff write must render with the example: a name that the data lacks would be found only
+//! when a rider is to be told.
+
+use crate::notifications::template;
+use serde_json::{Value, json};
+
+/// An example of the data of an occasion, by the template's slug.
+pub(super) fn example(slug: &str) -> Option<Value> {
+    let rental = "R7K2MQ";
+    let due_at = "18:45 on 3 March";
+    Some(match slug {
+        template::RENTAL_STARTED => {
+            json!({ "rental_code": rental, "station_name": "Thamel Chowk", "due_at": due_at })
+        }
+        template::RENTAL_COMPLETED => {
+            json!({ "rental_code": rental, "station_name": "Thamel Chowk", "amount": "50.00", "due": "12.00" })
+        }
+        template::RENTAL_CANCELLED => json!({ "rental_code": rental, "reason": "you called it off" }),
+        template::RENTAL_OVERDUE => json!({ "rental_code": rental, "due_at": due_at }),
+        template::RENTAL_IN_DOUBT => json!({ "rental_code": rental }),
+        "rental-lost" => json!({ "rental_code": rental, "fee": "5000.00", "due": "4500.00" }),
+        "lost-bank-found" => json!({
+            "rental_code": rental, "station_name": "Thamel Chowk", "amount": "250.00", "given_back": "5000.00", "due": "12.00",
+        }),
+        "rental-due-paid" => json!({ "rental_code": rental, "amount": "12.00" }),
+        "refund-approved" | "refund-rejected" | "refund-processed" | "refund-failed" => {
+            json!({ "amount": "500.00", "note": "as you asked", "destination": "wallet" })
+        }
+        template::PAYMENT_RECEIVED => json!({ "amount": "500.00", "payment_method": "Khalti" }),
+        template::POINTS_EARNED => json!({ "points": 50, "reason": "welcome to Chautari" }),
+        template::ACHIEVEMENT_UNLOCKED => json!({ "achievement": "First Rental", "points": 50 }),
+        _ => return None,
+    })
+}
+
+/// The names that a text of this occasion may use.
+pub(super) fn variables(example: &Value) -> String {
+    let names = example.as_object().into_iter().flat_map(|fields| fields.keys());
+    names.map(String::as_str).collect::<Vec<_>>().join(", ")
+}
