@@ -1,9 +1,11 @@
 //! Rentals through HTTP: riders at one end, a gateway with a memory at the other, on every database at hand.
 
 mod cancel;
+mod crowd;
 mod doubt;
 mod dues;
 mod inbox;
+mod kills;
 mod lost;
 mod paying;
 mod returns;
