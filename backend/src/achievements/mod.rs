@@ -2,7 +2,11 @@
 
 pub mod on_rentals;
 
+pub mod leaderboard;
+pub mod mine;
+pub mod ranking;
 mod staff;
+pub mod standings;
 
 use entities::achievement::{self, CriteriaType};
 use entities::id::{AchievementId, UserId};
@@ -12,6 +16,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Select, Set};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::db::Tx;
 use crate::error::{Error, Result};
@@ -20,6 +25,8 @@ use crate::{app::App, news, points, resource};
 /// The operations of this domain.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(mine::list))
+        .routes(routes!(leaderboard::show))
         .merge(resource::routes::<staff::AchievementFields>())
 }
 

@@ -11,7 +11,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::json;
 
 /// A rental that is over, and the news of it as often as a job may bring it.
-async fn complete(test: &TestApp, rider: &Rider, on_time: bool, told: usize) {
+pub(crate) async fn complete(test: &TestApp, rider: &Rider, on_time: bool, told: usize) {
     let (user, id) = (rider.id, bare_rental(&test.app, rider.id).await);
     let written = test.app.db.write(move |tx| {
         Box::pin(async move {

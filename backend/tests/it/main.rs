@@ -14,6 +14,7 @@ mod invoices;
 mod invariants;
 mod jobs;
 mod kills;
+mod leaderboard;
 mod ledger;
 mod moody_provider;
 mod payments;
