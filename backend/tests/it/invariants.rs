@@ -196,7 +196,7 @@ async fn a_hold_ends_once_whatever_is_asked_of_it_in_whatever_order() {
                 Box::pin(async move { Ok(holds::hold(tx, tx.now(), user, rental, Paisa(amount)).await?) })
             });
             taken.await.unwrap();
-            let bill = Bill { rental: Paisa(i64::from(random.below(6_000))), late_fee: Paisa(0) };
+            let bill = Bill { rental: Paisa(i64::from(random.below(6_000))), late_fee: Paisa(0), lost_bank: Paisa(0) };
             let wishes: Vec<bool> = (0..1 + random.below(6)).map(|_| random.below(2) == 0).collect();
             let asked = wishes.iter().map(|captures| end(&test, rental, captures.then_some(bill)));
             let outcomes: Vec<bool> =
