@@ -250,10 +250,6 @@ impl App {
         self.queues.iter().find(|queue| queue.name == name).copied()
     }
 
-    pub(crate) fn queue_names(&self) -> impl Iterator<Item = &'static str> {
-        self.queues.iter().map(|queue| queue.name)
-    }
-
     pub(crate) fn listeners(&self) -> &'static [Listener] {
         LISTENERS
     }

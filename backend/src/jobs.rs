@@ -134,10 +134,9 @@ impl Job {
     }
 }
 
-/// Whether a job of this program has been due for longer than [`limits::WORKER_LATE`].
+/// Whether a job has been due for longer than [`limits::WORKER_LATE`].
 pub async fn is_late(app: &App) -> Result<bool> {
     let late = job::Entity::find()
-        .filter(job::Column::Queue.is_in(app.queue_names()))
         .filter(job::Column::State.eq(JobState::Ready))
         .filter(job::Column::RunAt.lt(app.clock.now() - limits::WORKER_LATE))
         .one(app.db.read())

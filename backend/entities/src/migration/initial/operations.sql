@@ -91,7 +91,8 @@ create table jobs (
     last_error text,
     unique (queue, dedup_key)
 );
-create index jobs_due on jobs (queue, run_at) where state in ('ready', 'running');
+-- Not partial: bound values prove nothing to SQLite's planner, and it would read all jobs.
+create index jobs_due on jobs (state, run_at);
 create index jobs_dead on jobs (queue) where state = 'dead';
 
 -- Ours. What was answered to a request, so that its repetition gets the same answer: L7.
