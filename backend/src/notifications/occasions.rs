@@ -18,14 +18,18 @@ pub(super) fn example(slug: &str) -> Option<Value> {
             json!({ "rental_code": rental, "station_name": "Thamel Chowk", "amount": "50.00", "due": "12.00" })
         }
         template::RENTAL_CANCELLED => json!({ "rental_code": rental, "reason": "you called it off" }),
+        template::PAID_START_REFUSED => json!({ "reason": "the station cannot be reached" }),
         template::RENTAL_OVERDUE => json!({ "rental_code": rental, "due_at": due_at }),
         template::RENTAL_IN_DOUBT => json!({ "rental_code": rental }),
-        "rental-lost" => json!({ "rental_code": rental, "fee": "5000.00", "due": "4500.00" }),
-        "lost-bank-found" => json!({
+        template::RENTAL_LOST => json!({ "rental_code": rental, "fee": "5000.00", "due": "4500.00" }),
+        template::LOST_BANK_FOUND => json!({
             "rental_code": rental, "station_name": "Thamel Chowk", "amount": "250.00", "given_back": "5000.00", "due": "12.00",
         }),
-        "rental-due-paid" => json!({ "rental_code": rental, "amount": "12.00" }),
-        "refund-approved" | "refund-rejected" | "refund-processed" | "refund-failed" => {
+        template::RENTAL_DUE_PAID => json!({ "rental_code": rental, "amount": "12.00" }),
+        template::REFUND_APPROVED
+        | template::REFUND_REJECTED
+        | template::REFUND_PROCESSED
+        | template::REFUND_FAILED => {
             json!({ "amount": "500.00", "note": "as you asked", "destination": "wallet" })
         }
         template::PAYMENT_RECEIVED => json!({ "amount": "500.00", "payment_method": "Khalti" }),
