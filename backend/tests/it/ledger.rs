@@ -293,7 +293,7 @@ async fn the_audit_finds_a_balance_that_is_not_the_sum_of_its_postings() {
         forged.await.unwrap();
         let findings = audit::audit(test.app.db.read()).await.unwrap();
         let rules: Vec<_> = findings.iter().map(|finding| finding.rule).collect();
-        assert_eq!(rules, ["L4", "wallet"], "{} {:?}", test.backend(), rider.id);
+        assert_eq!(rules, ["L4", "wallet", "statement"], "{} {:?}", test.backend(), rider.id);
         assert_eq!(audit::imbalance(test.app.db.read()).await.unwrap(), Paisa(0));
     }
 }
