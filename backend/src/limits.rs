@@ -170,6 +170,8 @@ pub const WEBHOOK_RETRY_MAX: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 pub const WEBHOOK_SEARCH_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(30);
 /// How long a provider that does not answer is asked about a webhook.
 pub const WEBHOOK_LIFE: chrono::TimeDelta = chrono::TimeDelta::days(3);
+/// Orders that riders may open for one payment.
+pub const ATTEMPTS_PER_INTENT_MAX: usize = 10;
 /// How often what was posted is added up for the operator.
 pub const LEDGER_WATCH_PAUSE: Duration = Duration::from_secs(30);
 /// A posting is durable at the latest so long after its id was made.

@@ -10,7 +10,7 @@ use entities::id::{PaymentAttemptId, PaymentIntentId, PaymentMethodId, RentalId,
 use entities::payment_attempt::{self, PaymentAttemptState};
 use entities::payment_intent::{self, PaymentIntentStatus, PaymentIntentType};
 use entities::payment_method;
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Set};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -18,13 +18,14 @@ use crate::app::App;
 use crate::crash;
 use crate::db::Tx;
 use crate::error::{Error, Result};
+use crate::limits::ATTEMPTS_PER_INTENT_MAX;
 use crate::money::{Money, Paisa};
 use crate::payments::Refusal;
 use crate::payments::book::CURRENCY;
 use crate::payments::machine::Event;
 use crate::payments::provider::{HostedPage, Opened, Order, ProviderError};
 use crate::payments::providers::Providers;
-use crate::payments::{reconcile, sync};
+use crate::payments::{reconcile, status, sync};
 
 /// What is to be paid.
 #[derive(Clone, Debug)]
@@ -107,14 +108,7 @@ pub(crate) async fn place(tx: &Tx, providers: &Providers, wanted: &Wanted) -> Re
     let method = method(tx, providers, wanted.method).await?;
     let provider = providers.named(&method.gateway)?;
     let amount = wanted.amount;
-    if amount < method.min_amount_paisa {
-        let least = format!("The least is NPR {}.", method.min_amount_paisa);
-        return Err(Refusal::AmountTooLow.problem().detail(least).into());
-    }
-    if amount > method.max_amount_paisa {
-        let most = format!("The most is NPR {}.", method.max_amount_paisa);
-        return Err(Refusal::AmountTooHigh.problem().detail(most).into());
-    }
+    within_limits(&method, amount)?;
     let now = tx.now();
     let intent_id = PaymentIntentId(tx.new_uuid());
     let nothing = serde_json::json!({});
@@ -143,11 +137,72 @@ pub(crate) async fn place(tx: &Tx, providers: &Providers, wanted: &Wanted) -> Re
     }
     .insert(tx)
     .await?;
+    begin(tx, intent_id, provider.name(), amount).await
+}
+
+/// Another attempt for a payment that has not arrived; the first transaction of a retry.
+pub(crate) async fn place_again(
+    tx: &Tx,
+    providers: &Providers,
+    intent_id: PaymentIntentId,
+    method_id: PaymentMethodId,
+) -> Result<PaymentAttemptId> {
+    let intent = payment_intent::Entity::find_by_id(intent_id).lock_exclusive().one(tx).await?;
+    let intent = intent.ok_or(Refusal::IntentNotFound)?;
+    match intent.status {
+        PaymentIntentStatus::Completed => return Err(Refusal::IntentCompleted.into()),
+        PaymentIntentStatus::NeedsReview => return Err(Refusal::InvalidIntentStatus.into()),
+        PaymentIntentStatus::Pending | PaymentIntentStatus::Failed | PaymentIntentStatus::Cancelled => {}
+    }
+    if status::attempts_of(tx, intent_id).await?.len() >= ATTEMPTS_PER_INTENT_MAX {
+        return Err(Refusal::TooManyAttempts.into());
+    }
+    let method = method(tx, providers, method_id).await?;
+    let provider = providers.named(&method.gateway)?;
+    within_limits(&method, intent.amount_paisa)?;
+    let mut metadata = intent.intent_metadata;
+    if let Some(metadata) = metadata.as_object_mut() {
+        metadata.remove(FORM_FIELDS);
+    }
+    payment_intent::ActiveModel {
+        id: Set(intent_id),
+        status: Set(PaymentIntentStatus::Pending),
+        payment_method_id: Set(method.id),
+        gateway_url: Set(None),
+        intent_metadata: Set(metadata),
+        expires_at: Set(tx.now() + provider.capabilities().link_life),
+        ..Default::default()
+    }
+    .update(tx)
+    .await?;
+    begin(tx, intent_id, provider.name(), intent.amount_paisa).await
+}
+
+fn within_limits(method: &payment_method::Model, amount: Paisa) -> Result<()> {
+    if amount < method.min_amount_paisa {
+        let least = format!("The least is NPR {}.", method.min_amount_paisa);
+        return Err(Refusal::AmountTooLow.problem().detail(least).into());
+    }
+    if amount > method.max_amount_paisa {
+        let most = format!("The most is NPR {}.", method.max_amount_paisa);
+        return Err(Refusal::AmountTooHigh.problem().detail(most).into());
+    }
+    Ok(())
+}
+
+/// Writes an attempt down, and the job that never forgets it.
+async fn begin(
+    tx: &Tx,
+    intent_id: PaymentIntentId,
+    provider: &str,
+    amount: Paisa,
+) -> Result<PaymentAttemptId> {
+    let now = tx.now();
     let attempt_id = PaymentAttemptId(tx.new_uuid());
     payment_attempt::ActiveModel {
         id: Set(attempt_id),
         intent_id: Set(intent_id),
-        provider: Set(provider.name().to_owned()),
+        provider: Set(provider.to_owned()),
         provider_reference: Set(None),
         provider_transaction_id: Set(None),
         state: Set(PaymentAttemptState::Initiating),
@@ -165,7 +220,11 @@ pub(crate) async fn place(tx: &Tx, providers: &Providers, wanted: &Wanted) -> Re
 
 /// Opens the provider's page unless it is open; called again, it answers the same.
 pub(crate) async fn open_page(app: &App, attempt_id: PaymentAttemptId) -> Result<PaymentPage> {
-    let (attempt, intent) = sync::load(app.db.read(), attempt_id).await?;
+    let (_, intent) = sync::load(app.db.read(), attempt_id).await?;
+    // The page belongs to the newest attempt, whichever the rider's key once made.
+    let newest = status::attempts_of(app.db.read(), intent.id).await?.into_iter().next();
+    let attempt = newest.ok_or(Refusal::IntentNotFound)?;
+    let attempt_id = attempt.id;
     if intent.gateway_url.is_some() {
         return shown(attempt, intent);
     }
@@ -243,6 +302,11 @@ async fn write_page(tx: &Tx, attempt_id: PaymentAttemptId, opened: &Opened) -> R
         return Ok(());
     }
     let (attempt, intent) = sync::load(tx, attempt_id).await?;
+    let newest = status::attempts_of(tx, intent.id).await?.into_iter().next();
+    if newest.is_none_or(|newest| newest.id != attempt_id) {
+        // The rider has gone on to another page meanwhile.
+        return Ok(());
+    }
     let fields = match &opened.page {
         HostedPage::Redirect { .. } => Vec::new(),
         HostedPage::Form { fields, .. } => fields.clone(),

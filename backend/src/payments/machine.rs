@@ -42,6 +42,8 @@ pub struct State {
     pub attempt: AttemptState,
     /// What it pays for.
     pub intent: IntentState,
+    /// No later attempt was made for the same intent: an older one tells the intent of money alone.
+    pub is_newest: bool,
     /// When the attempt was written down; the poll plan counts from here.
     pub created_at: DateTime<Utc>,
     /// When the provider's page stops taking money.
@@ -147,7 +149,7 @@ pub const LATE_PAYMENT_GRACE: TimeDelta = TimeDelta::minutes(10);
 /// The whole rule.
 pub fn step(state: State, event: Event, now: DateTime<Utc>) -> Decision {
     let (attempt, effect) = next_attempt(state, event, now);
-    let intent = next_intent(state.intent, attempt, event);
+    let intent = next_intent(&state, attempt, event);
     Decision { attempt, intent, effect, poll_at: next_poll(&State { attempt, intent, ..state }, now) }
 }
 
@@ -192,11 +194,14 @@ fn next_attempt(state: State, event: Event, now: DateTime<Utc>) -> (AttemptState
     }
 }
 
-fn next_intent(intent: IntentState, attempt: AttemptState, event: Event) -> IntentState {
+fn next_intent(state: &State, attempt: AttemptState, event: Event) -> IntentState {
+    let intent = state.intent;
     match (intent, attempt) {
         (IntentState::Completed, _) | (_, AttemptState::Succeeded) => IntentState::Completed,
         (IntentState::NeedsReview, _) | (_, AttemptState::Mismatch) => IntentState::NeedsReview,
         (IntentState::Failed | IntentState::Cancelled, _) => intent,
+        // The rider pays by a newer one.
+        (IntentState::Pending, _) if !state.is_newest => intent,
         (IntentState::Pending, AttemptState::Failed | AttemptState::Expired | AttemptState::GivenBack) => {
             IntentState::Failed
         }
@@ -274,7 +279,7 @@ mod tests {
             | AttemptState::Pending
             | AttemptState::Unknown => IntentState::Pending,
         };
-        State { attempt, intent, created_at: at(0), expires_at: at(30) }
+        State { attempt, intent, is_newest: true, created_at: at(0), expires_at: at(30) }
     }
 
     const PART: Truth = Truth::PartlyGivenBack(Some(Paisa(100)));
@@ -360,6 +365,32 @@ mod tests {
             let got = (decision.attempt, decision.intent, decision.effect);
             assert_eq!(got, (attempt, intent, effect), "{from:?} on {event:?} at minute {minute}");
         }
+    }
+
+    #[test]
+    fn an_attempt_that_was_retried_tells_its_intent_of_money_alone() {
+        use AttemptState as A;
+        use IntentState as I;
+        for (event, attempt, intent, effect) in [
+            (Event::Synced(Truth::Expired), A::Expired, I::Pending, Effect::None),
+            (Event::Synced(Truth::Cancelled), A::Cancelled, I::Pending, Effect::None),
+            (Event::Synced(Truth::GivenBack), A::GivenBack, I::Pending, Effect::None),
+            (Event::InitiateRefused, A::Failed, I::Pending, Effect::None),
+            (Event::Synced(Truth::Paid), A::Succeeded, I::Completed, Effect::Credit),
+            (Event::Synced(Truth::PaidOtherwise), A::Mismatch, I::NeedsReview, Effect::ReportMismatch),
+        ] {
+            let retried = State { is_newest: false, ..state(A::Initiating) };
+            let decision = step(retried, event, at(31));
+            assert_eq!(
+                (decision.attempt, decision.intent, decision.effect),
+                (attempt, intent, effect),
+                "{event:?}"
+            );
+        }
+        // The second of two that were paid.
+        let second = State { intent: I::Completed, ..state(A::Initiated) };
+        let decision = step(second, Event::Synced(Truth::Paid), at(1));
+        assert_eq!((decision.intent, decision.effect), (I::Completed, Effect::Credit));
     }
 
     #[test]

@@ -39,8 +39,9 @@ pub mod refunds;
 pub mod cancel;
 pub mod methods;
 pub mod reconcile;
-pub mod statement;
+pub mod retry;
 mod staff_methods;
+pub mod statement;
 pub mod status;
 pub mod topup;
 pub mod transactions;
@@ -136,6 +137,7 @@ crate::refusals! {
         AmountTooLow = 422 "amount_too_low" "The amount is below the method's minimum.",
         AmountTooHigh = 422 "amount_too_high" "The amount is above the method's maximum.",
         IntentCompleted = 409 "intent_completed" "The payment has arrived already.",
+        TooManyAttempts = 409 "too_many_attempts" "This payment was tried too often; begin a new one.",
         InvalidIntentStatus = 409 "invalid_intent_status" "The payment is not open any more.",
         ProviderRefused = 502 "provider_refused" "The payment provider did not take the order.",
         ProviderUnavailable = 503 "provider_unavailable" "The payment provider does not answer; try again.",
@@ -163,6 +165,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(verify::verify))
         .routes(routes!(verify::came_back))
         .routes(routes!(webhook::receive))
+        .routes(routes!(retry::retry))
         .routes(routes!(status::status))
         .routes(routes!(cancel::cancel))
         .routes(routes!(transactions::list))

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use entities::id::{RentalId, UserId};
+use entities::id::{PaymentIntentId, RentalId, UserId};
 use entities::payment_attempt;
 use entities::payment_intent::{self, PaymentIntentStatus, PaymentIntentType};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
@@ -63,13 +63,21 @@ pub(crate) async fn own(
         .one(db)
         .await?
         .ok_or(Refusal::IntentNotFound)?;
-    let attempt = payment_attempt::Entity::find()
-        .filter(payment_attempt::Column::IntentId.eq(intent.id))
+    let newest = attempts_of(db, intent.id).await?.into_iter().next();
+    Ok((intent, newest.ok_or(Refusal::IntentNotFound)?))
+}
+
+/// The orders that were made for a payment, newest first; at most
+/// [`ATTEMPTS_PER_INTENT_MAX`](crate::limits::ATTEMPTS_PER_INTENT_MAX).
+pub(crate) async fn attempts_of(
+    db: &impl ConnectionTrait,
+    intent: PaymentIntentId,
+) -> Result<Vec<payment_attempt::Model>> {
+    let attempts = payment_attempt::Entity::find()
+        .filter(payment_attempt::Column::IntentId.eq(intent))
         .order_by_desc(payment_attempt::Column::CreatedAt)
-        .one(db)
-        .await?
-        .ok_or(Refusal::IntentNotFound)?;
-    Ok((intent, attempt))
+        .order_by_desc(payment_attempt::Column::Id);
+    Ok(attempts.all(db).await?)
 }
 
 impl From<payment_intent::Model> for PaymentStatus {

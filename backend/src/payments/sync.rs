@@ -19,7 +19,7 @@ use crate::payments::book::{self, Receipt};
 use crate::payments::ledger::Entry;
 use crate::payments::machine::{self, Effect, Event, Truth};
 use crate::payments::provider::ProviderPayment;
-use crate::payments::{News, given_back, metrics, truth};
+use crate::payments::{News, given_back, metrics, status, truth};
 use crate::{crash, news, points};
 
 /// Where a payment stands.
@@ -133,6 +133,7 @@ pub(crate) async fn apply(
     let state = machine::State {
         attempt: attempt.state,
         intent: intent.status,
+        is_newest: is_newest(tx, &attempt).await?,
         created_at: attempt.created_at,
         expires_at: intent.expires_at,
     };
@@ -150,6 +151,26 @@ pub(crate) async fn apply(
     }
     save(tx, &attempt, &intent, &decision, answer).await?;
     Ok(Standing { attempt: decision.attempt, intent: decision.intent, poll_at: decision.poll_at })
+}
+
+/// The method that was paid by: the intent names the newest attempt's alone.
+async fn method_of(
+    tx: &Tx,
+    attempt: &payment_attempt::Model,
+    intent: &payment_intent::Model,
+) -> Result<Option<payment_method::Model>> {
+    let named = payment_method::Entity::find_by_id(intent.payment_method_id).one(tx).await?;
+    if named.as_ref().is_some_and(|method| method.gateway == attempt.provider) {
+        return Ok(named);
+    }
+    let of_provider = payment_method::Column::Gateway.eq(&attempt.provider);
+    Ok(payment_method::Entity::find().filter(of_provider).one(tx).await?)
+}
+
+/// Whether the rider has not gone on to another attempt.
+async fn is_newest(db: &impl ConnectionTrait, attempt: &payment_attempt::Model) -> Result<bool> {
+    let newest = status::attempts_of(db, attempt.intent_id).await?;
+    Ok(newest.first().is_none_or(|newest| newest.id == attempt.id))
 }
 
 /// The attempt and what it pays for.
@@ -176,11 +197,12 @@ async fn credit(
     let user = intent.user_id;
     let entry =
         Entry::top_up(attempt.id, &attempt.provider, user, attempt.amount_paisa).map_err(Error::internal)?;
+    let method = method_of(tx, attempt, intent).await?;
     let receipt = Receipt {
         transaction_type: TransactionType::Topup,
         amount: attempt.amount_paisa,
         payment_method_type: PaymentMethodType::Gateway,
-        payment_method_id: Some(intent.payment_method_id),
+        payment_method_id: method.as_ref().map(|method| method.id),
         gateway_reference: answer.and_then(|payment| payment.transaction_id.clone()),
         related_rental: None,
         gateway_response: answer.map_or(serde_json::json!({}), |payment| payment.raw.clone()),
@@ -188,7 +210,6 @@ async fn credit(
     book::post(tx, tx.now(), &entry, Some(receipt)).await?;
     let earned = points::awards(tx).await?.for_top_up(attempt.amount_paisa);
     points::award(tx, tx.now(), user, earned, points::Source::Topup, &attempt.id.to_string()).await?;
-    let method = payment_method::Entity::find_by_id(intent.payment_method_id).one(tx).await?;
     let balance = book::balances(tx, user).await?.wallet;
     let method = method.map_or_else(|| attempt.provider.clone(), |method| method.name);
     let news = News::WalletToppedUp {
@@ -199,6 +220,10 @@ async fn credit(
         balance_paisa: balance.0,
     };
     news::publish(tx, &news).await?;
+    if intent.status == PaymentIntentStatus::Completed {
+        // Paid a second time: what it was for has happened, and the money stays in the wallet.
+        return Ok(());
+    }
     match intent.intent_type {
         PaymentIntentType::WalletTopup => Ok(()),
         purpose @ (PaymentIntentType::RentalPayment | PaymentIntentType::DuePayment) => {

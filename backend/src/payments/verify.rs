@@ -46,8 +46,11 @@ pub(crate) async fn verify(
     rider: Rider,
     Json(asked): Json<Verify>,
 ) -> Result<Json<Verified>> {
-    let (_, attempt) = status::own(app.db.read(), rider.user_id, &asked.intent_id).await?;
-    sync::sync(&app, attempt.id).await?;
+    let (intent, _) = status::own(app.db.read(), rider.user_id, &asked.intent_id).await?;
+    // The rider may have paid on a page that they had left for another one.
+    for attempt in status::attempts_of(app.db.read(), intent.id).await? {
+        sync::sync(&app, attempt.id).await?;
+    }
     let (intent, _) = status::own(app.db.read(), rider.user_id, &asked.intent_id).await?;
     let balance = book::balances(app.db.read(), rider.user_id).await?.wallet;
     Ok(Json(Verified { payment: intent.into(), balance: balance.into() }))

@@ -24,6 +24,7 @@ mod providers;
 mod refunds;
 mod permutations;
 mod rentals;
+mod retry;
 mod riders;
 mod running;
 mod staff;
