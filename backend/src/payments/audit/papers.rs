@@ -1,12 +1,11 @@
 //! What riders, providers and the state are shown beside what the ledger says: statements, clearing
-//! accounts, refunds (L9), tax invoices.
+//! accounts, tax invoices.
 
 use std::collections::BTreeMap;
 
-use entities::id::{LedgerEntryId, TransactionId, WalletId};
+use entities::id::{LedgerEntryId, WalletId};
 use entities::ledger_account::{self, LedgerAccountKind};
 use entities::payment_attempt::{self, PaymentAttemptState};
-use entities::refund::{self, RefundStatus};
 use entities::tax_invoice::{self, TaxInvoiceKind};
 use entities::{ledger_entry, ledger_posting, transaction, wallet, wallet_transaction};
 use sea_orm::sea_query::{Expr, ExprTrait, Func};
@@ -21,7 +20,6 @@ use crate::payments::ledger::{Account, EntryKind};
 pub(super) async fn check(db: &impl ConnectionTrait, findings: &mut Vec<Finding>) -> Result<()> {
     statements_lead_to_balances(db, findings).await?;
     clearing_follows_attempts(db, findings).await?;
-    refunds_are_covered(db, findings).await?;
     invoices_have_no_gaps(db, findings).await?;
     invoices_say_what_was_posted(db, findings).await
 }
@@ -91,28 +89,6 @@ async fn clearing_follows_attempts(db: &impl ConnectionTrait, findings: &mut Vec
     for (provider, succeeded) in attempts {
         let what = format!("payments that succeeded make {succeeded} paisa, it took in nothing");
         findings.push(found("clearing", "ledger_accounts", provider, what));
-    }
-    Ok(())
-}
-
-/// L9: what went back of a movement, or is going back, is at most what moved.
-async fn refunds_are_covered(db: &impl ConnectionTrait, findings: &mut Vec<Finding>) -> Result<()> {
-    let given = Expr::col((refund::Entity, refund::Column::AmountPaisa)).sum().cast_as("bigint");
-    let given: Vec<(TransactionId, i64)> = refund::Entity::find()
-        .select_only()
-        .column(refund::Column::TransactionId)
-        .column_as(given, "sum")
-        .filter(refund::Column::Status.is_not_in([RefundStatus::Requested, RefundStatus::Rejected]))
-        .group_by(refund::Column::TransactionId)
-        .into_tuple()
-        .all(db)
-        .await?;
-    for (id, given) in given {
-        let moved = transaction::Entity::find_by_id(id).one(db).await?;
-        let moved = moved.map_or(0, |moved| moved.amount_paisa.0);
-        if given > moved {
-            findings.push(found("L9", "transactions", id, format!("{given} of its {moved} paisa went back")));
-        }
     }
     Ok(())
 }

@@ -228,7 +228,11 @@ async fn given_back_by_us(db: &impl ConnectionTrait, attempt: PaymentAttemptId) 
     let Some(topup) = topup else { return Ok(Paisa(0)) };
     let given = refund::Entity::find()
         .filter(refund::Column::TransactionId.eq(topup.id))
-        .filter(refund::Column::Status.is_in([RefundStatus::Approved, RefundStatus::Processed]))
+        .filter(refund::Column::Status.is_not_in([
+            RefundStatus::Requested,
+            RefundStatus::Rejected,
+            RefundStatus::Failed,
+        ]))
         .all(db)
         .await?;
     let sum = Paisa::checked_sum(given.into_iter().map(|refund| refund.amount_paisa));
