@@ -68,6 +68,7 @@ const PROOFS: &[(&str, &str, &[&str])] = &[
             "a_hold_ends_once_whatever_is_asked_of_it_in_whatever_order",
         ],
     ),
+    ("L9", "never more is given back than was taken", &["fifty_at_once_never_give_back_more_than_was_taken"]),
     (
         "L10",
         "money is credited only as the provider's own answer says",
@@ -91,6 +92,8 @@ const PROOFS: &[(&str, &str, &[&str])] = &[
         &[
             "every_order_of_redirect_webhook_and_poll_ends_in_one_credit",
             "the_sandbox_any_order_of_hints_ends_as_the_provider_says",
+            "khalti_any_order_of_hints_ends_as_the_provider_says",
+            "esewa_any_order_of_hints_ends_as_the_provider_says",
         ],
     ),
     (
@@ -105,6 +108,11 @@ const PROOFS: &[(&str, &str, &[&str])] = &[
         "L14",
         "what is written with a job is told, and told once",
         &["a_job_of_a_process_that_died_is_taken_over", "news_of_a_worker_that_dies_at_any_step_arrive_once"],
+    ),
+    (
+        "L15",
+        "clearing drains to zero against the provider's own book",
+        &["every_planted_difference_is_found_and_named", "a_settlement_drains_clearing_once"],
     ),
     (
         "L16",
@@ -196,7 +204,11 @@ async fn a_hold_ends_once_whatever_is_asked_of_it_in_whatever_order() {
                 Box::pin(async move { Ok(holds::hold(tx, tx.now(), user, rental, Paisa(amount)).await?) })
             });
             taken.await.unwrap();
-            let bill = Bill { rental: Paisa(i64::from(random.below(6_000))), late_fee: Paisa(0), lost_bank: Paisa(0) };
+            let bill = Bill {
+                rental: Paisa(i64::from(random.below(6_000))),
+                late_fee: Paisa(0),
+                lost_bank: Paisa(0),
+            };
             let wishes: Vec<bool> = (0..1 + random.below(6)).map(|_| random.below(2) == 0).collect();
             let asked = wishes.iter().map(|captures| end(&test, rental, captures.then_some(bill)));
             let outcomes: Vec<bool> =

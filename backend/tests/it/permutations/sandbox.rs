@@ -18,12 +18,16 @@ impl Counterpart for Sandbox {
         "sandbox"
     }
 
-    async fn pay(&self, test: &TestApp, payment: &Payment) {
+    fn page_opens(&self, _payment: &Payment) {}
+
+    async fn pay(&self, test: &TestApp, payment: &Payment) -> bool {
         press(test, page(payment), "pay").await;
+        true
     }
 
-    async fn give_up(&self, test: &TestApp, payment: &Payment) {
+    async fn give_up(&self, test: &TestApp, payment: &Payment) -> bool {
         press(test, page(payment), "cancel").await;
+        true
     }
 
     fn comes_back_with(&self, _payment: &Payment, is_forged: bool) -> String {
