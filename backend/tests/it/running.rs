@@ -15,7 +15,7 @@ use entities::station::{self, StationStatus};
 use futures::StreamExt;
 use protocol::control::{PresenceLine, StationPresence};
 use protocol::types::{Epoch, StationId};
-use sea_orm::EntityTrait;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -124,7 +124,8 @@ async fn it_serves_follows_works_and_stops() {
     });
     written.await.unwrap();
     until("the job is done", async || {
-        let jobs = job::Entity::find().all(test.app.db.read()).await.unwrap();
+        let news = job::Entity::find().filter(job::Column::Queue.eq("news"));
+        let jobs = news.all(test.app.db.read()).await.unwrap();
         jobs.iter().all(|job| job.state == JobState::Done)
     })
     .await;

@@ -143,9 +143,9 @@ impl Session {
         // Both must say the same; if they do not, what arrived is not what was asked for.
         let (amount, currency) = match intent {
             Some(intent) if status == ProviderStatus::Paid => {
-                let amount = if intent.amount_received == total { total } else { intent.amount_received };
-                let currency = if intent.currency == currency { currency } else { intent.currency.clone() };
-                (amount, currency)
+                let amount = if total == asked.amount.0 { intent.amount_received } else { total };
+                let both = format!("{currency} and {}", intent.currency);
+                (amount, if intent.currency == currency { currency } else { both })
             }
             Some(_) | None => (total, currency),
         };

@@ -189,7 +189,8 @@ async fn money_that_is_not_what_we_asked_for_is_for_staff_and_not_for_the_wallet
                 _ => book.intents.values_mut().for_each(|intent| intent.amount_received = 49_999),
             }
         }
-        assert!(world.come_back(&back).await.contains("look into it"), "{case}");
+        let page = world.come_back(&back).await;
+        assert!(page.contains("look into it"), "{case}: {page}");
         assert_eq!(world.incidents().await, ["payment_mismatch"], "{case}");
         world.assert_credited("0.00", 0).await;
     }
