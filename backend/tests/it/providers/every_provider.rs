@@ -86,11 +86,11 @@ async fn a_page_that_nobody_paid_is_over_after_its_time_and_not_before() {
             world.wait(29).await;
             assert_eq!(world.status(&open).await, "pending", "{}", world.name());
             // The plan's last look at a page that lives for an hour is after two.
-            world.wait(95).await;
+            world.wait(100).await;
             assert_eq!(world.status(&open).await, "failed", "{}", world.name());
             assert_eq!(world.pay(&open), None, "the page takes no money any more");
             let calls = world.calls();
-            world.wait(60).await;
+            world.wait(120).await;
             assert_eq!(world.calls(), calls, "nobody is asked for ever");
         }
     }
