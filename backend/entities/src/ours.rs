@@ -13,9 +13,9 @@ pub mod payment_attempt;
 pub mod reconciliation_line;
 pub mod reconciliation_report;
 pub mod sandbox_payment;
+pub mod sandbox_refund;
 pub mod tax_invoice;
 pub mod tax_invoice_print;
-pub mod sandbox_refund;
 
 // Commands to stations, their events, jobs, sessions.
 pub mod command;

@@ -23,7 +23,7 @@ pub(crate) async fn take(
     if points <= 0 || line(tx, user, &key).await?.is_some() {
         return Ok(true);
     }
-    Ok(change(tx, now, user, -points, key, "a top-up was refunded").await?)
+    change(tx, now, user, -points, key, "a top-up was refunded").await
 }
 
 /// Gives back what [`take`] took for `refund`, once.

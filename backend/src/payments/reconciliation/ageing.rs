@@ -1,8 +1,6 @@
 //! How long money has been waiting: at providers until they settle it, and in suspense until
 //! somebody explains it. Every flow has to drain these accounts; old money in them needs a person.
 
-use std::time::Duration;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use entities::ledger_account::{self, LedgerAccountKind};
 use entities::ledger_posting;
@@ -69,7 +67,7 @@ pub(crate) async fn watch(app: App, shutdown: CancellationToken) {
             tracing::warn!(%error, "cannot see how old the money in clearing and suspense is");
         }
         tokio::select! {
-            () = tokio::time::sleep(Duration::from(AGEING_WATCH_PAUSE)) => {}
+            () = tokio::time::sleep(AGEING_WATCH_PAUSE) => {}
             () = shutdown.cancelled() => return,
         }
     }
