@@ -1,5 +1,6 @@
 //! What an operator may set, and the secrets that the program made for itself.
 
+use crate::limits::STRIPE_WEBHOOK_SECRET_MIN;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -138,7 +139,27 @@ impl PaymentsSettings {
     pub fn check(&self) -> Result<(), String> {
         self.khalti.check()?;
         self.esewa.check()?;
-        self.stripe.check()
+        self.stripe.check()?;
+        self.keeps_play_money_out()
+    }
+
+    /// A wallet does not know where its rupees came from: play money beside real money could be
+    /// spent, and asked back as real.
+    fn keeps_play_money_out(&self) -> Result<(), String> {
+        let offered = [
+            ("payments.khalti", self.khalti.is_set(), self.khalti.live),
+            ("payments.esewa", self.esewa.is_set(), self.esewa.live),
+            ("payments.stripe", self.stripe.is_set(), self.stripe.live),
+            ("payments.sandbox", self.sandbox, false),
+        ];
+        let real = offered.iter().find(|(_, is_set, live)| *is_set && *live);
+        let play = offered.iter().find(|(_, is_set, live)| *is_set && !*live);
+        match (real, play) {
+            (Some((real, ..)), Some((play, ..))) => {
+                Err(format!("{play} takes play money beside {real}, which is live; switch one of them off"))
+            }
+            (_, _) => Ok(()),
+        }
     }
 }
 
@@ -297,8 +318,15 @@ impl StripeSettings {
             ));
         }
         // The prefix is a part of the secret; without it no signature would ever hold.
-        if self.webhook_secrets.iter().any(|secret| !secret.expose().starts_with("whsec_")) {
-            return Err("payments.stripe.webhook_secrets: each begins with whsec_".to_owned());
+        let is_secret = |secret: &Secret| match secret.expose().strip_prefix("whsec_") {
+            Some(rest) => rest.len() >= if self.live { STRIPE_WEBHOOK_SECRET_MIN } else { 1 },
+            None => false,
+        };
+        if !self.webhook_secrets.iter().all(is_secret) {
+            return Err(
+                "payments.stripe.webhook_secrets: each is whsec_ and what follows it in Stripe's dashboard"
+                    .to_owned(),
+            );
         }
         match self.live && !self.base_url().starts_with("https://") {
             true => Err(format!(
@@ -447,5 +475,38 @@ pub struct Secrets {
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secrets(***)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn play_money_and_real_money_are_never_taken_together() {
+        let khalti =
+            |live| KhaltiSettings { live, secret_key: Secret::new("key"), ..KhaltiSettings::default() };
+        for (sandbox, live, is_fine) in
+            [(false, false, true), (true, false, true), (false, true, true), (true, true, false)]
+        {
+            let settings = PaymentsSettings { sandbox, khalti: khalti(live), ..PaymentsSettings::default() };
+            assert_eq!(settings.check().is_ok(), is_fine, "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn a_webhook_secret_is_more_than_its_prefix() {
+        for (live, secret, is_fine) in [
+            (false, "whsec_", false),
+            (false, "whsec_test", true),
+            (true, "whsec_test", false),
+            (true, "whsec_0123456789abcdef", true),
+            (true, "0123456789abcdef", false),
+        ] {
+            let secret_key = Secret::new(if live { "sk_live_1" } else { "sk_test_1" });
+            let webhook_secrets = vec![Secret::new(secret)];
+            let stripe = StripeSettings { live, secret_key, webhook_secrets, ..StripeSettings::default() };
+            assert_eq!(stripe.check().is_ok(), is_fine, "{secret}");
+        }
     }
 }

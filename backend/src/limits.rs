@@ -156,6 +156,8 @@ pub const REFUND_TEXT_MAX: usize = 500;
 pub const STRIPE_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(60);
 /// How far the time of a signature of Stripe's may be from ours.
 pub const STRIPE_SIGNATURE_TOLERANCE: chrono::TimeDelta = chrono::TimeDelta::seconds(300);
+/// Shortest webhook secret of Stripe that guards real money, without its prefix, characters.
+pub const STRIPE_WEBHOOK_SECRET_MIN: usize = 16;
 /// Refunds or disputes of one payment that are looked at: as many as Stripe tells at once.
 pub const STRIPE_REFUNDS_LISTED: u32 = 100;
 /// How long the sandbox provider's page takes money.

@@ -141,8 +141,9 @@ impl ClientAddress {
     /// The address of the socket, or what our own proxy says of it.
     pub fn of(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Self {
         if app.settings.backend.trust_forwarded_for {
-            let forwarded = headers.get("x-forwarded-for").and_then(|value| value.to_str().ok());
-            // The last entry is the one that our own proxy wrote.
+            // The last entry of the last line is the one that our own proxy wrote; some add a line.
+            let forwarded = headers.get_all("x-forwarded-for").iter().next_back();
+            let forwarded = forwarded.and_then(|value| value.to_str().ok());
             if let Some(address) = forwarded.and_then(|list| list.rsplit(',').next()?.trim().parse().ok()) {
                 return Self(Some(address));
             }

@@ -68,7 +68,8 @@ pub(crate) async fn settle(
     if fee.is_negative() || fee > gross {
         return Err(Problem::invalid("/fee", "must be from 0.00 to the gross amount").into());
     }
-    let reference = settle.bank_reference.trim().to_owned();
+    // A bank writes one reference in several ways; a settlement is booked once.
+    let reference = settle.bank_reference.split_whitespace().collect::<String>().to_uppercase();
     if reference.is_empty() || reference.chars().count() > NAME_MAX || reference.contains(char::is_control) {
         return Err(
             Problem::invalid("/bank_reference", format!("must have 1 to {NAME_MAX} characters")).into()

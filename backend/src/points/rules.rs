@@ -9,6 +9,9 @@ pub const POINTS_PER_NPR: i32 = 10;
 /// Why points came back, for the rider.
 pub const GIVEN_BACK: &str = "points of a rental that were not needed";
 
+/// The most that a setting can give, so that no sum leaves its column.
+const AWARD_MAX: i32 = 10_000;
+
 /// How many points each fact gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Awards {
@@ -65,7 +68,7 @@ impl Awards {
         };
         let least = i32::from(name == "POINTS_TOPUP_PER_NPR");
         match value.trim().parse() {
-            Ok(number) if number >= least => {
+            Ok(number) if (least..=AWARD_MAX).contains(&number) => {
                 *field = number;
                 true
             }

@@ -236,6 +236,7 @@ refusals! {
         PaymentAmountMismatch = 422 "payment_amount_mismatch" "Another amount is open; it is paid whole or not at all.",
         ParkedEventNotFound = 404 "parked_event_not_found" "There is no parked event with such an incident.",
         EventNotApplicable = 409 "event_not_applicable" "The event still cannot be applied.",
+        OwnRental = 403 "own_rental" "Nobody decides about a rental of their own.",
         InvalidRentalStatus = 409 "invalid_rental_status" "The rental is not in a state that allows this.",
     }
 }

@@ -111,8 +111,9 @@ pub(crate) async fn decide(
     let write = app.db.write(move |tx| {
         let (decide, staff) = (decide.clone(), staff.clone());
         Box::pin(async move {
-            if rental::Entity::find_by_id(id).one(tx).await?.is_none() {
-                return Err(Refusal::RentalNotFound.into());
+            let row = rental::Entity::find_by_id(id).one(tx).await?.ok_or(Refusal::RentalNotFound)?;
+            if row.user_id == staff.user_id {
+                return Err(Refusal::OwnRental.into());
             }
             let case = Case::load(tx, id).await?;
             let decision = match decide.decision {

@@ -85,6 +85,7 @@ pub(crate) async fn resolve_incident(
     State(app): State<App>,
     Path(id): Path<IncidentId>,
 ) -> Result<Json<IncidentView>> {
+    staff.may_change()?;
     let resolved = app
         .db
         .write(move |tx| {

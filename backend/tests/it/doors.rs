@@ -80,6 +80,8 @@ async fn allowed(test: &TestApp, addresses: impl Iterator<Item = String>, forwar
     for address in addresses {
         let mut request = test.anonymous().request(Method::GET, "/healthz");
         if let Some(forwarded) = forwarded {
+            // What the caller claims comes in a line of its own, before the proxy's.
+            request = request.header("x-forwarded-for", format!("203.0.113.{}", allowed % 250));
             request = request.header("x-forwarded-for", forwarded);
         }
         let mut request = request.body(Body::empty()).unwrap();

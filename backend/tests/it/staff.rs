@@ -126,6 +126,8 @@ async fn a_moderator_may_look_and_not_change() {
     let moderator = test.bearer(staff_token(&test, AdminRole::Moderator).await);
     moderator.get("/api/v1/admin/stations").await.ok();
     moderator.post("/api/v1/admin/stations", station("KTM-9")).await.problem(403, "forbidden");
+    let incident = "/api/v1/admin/incidents/01890f3e-7cc2-7000-8000-000000000001/resolve";
+    moderator.post(incident, json!({})).await.problem(403, "forbidden");
     assert_eq!(test.anonymous().get("/api/v1/stations").await.ok()["items"], json!([]));
 }
 
@@ -219,7 +221,7 @@ async fn the_cookie_acts_only_for_our_own_page() {
 #[tokio::test]
 async fn an_incident_is_resolved_once_and_by_somebody() {
     for test in TestApp::on_each_backend().await {
-        let staff = test.bearer(staff_token(&test, AdminRole::Moderator).await);
+        let staff = test.bearer(staff_token(&test, AdminRole::Admin).await);
         let written = test.app.db.write(|tx| {
             Box::pin(async move {
                 backend::jobs::enqueue(tx, "nobody.serves.this", &json!({}), tx.now(), None).await?;

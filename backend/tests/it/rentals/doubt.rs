@@ -3,12 +3,12 @@
 use super::world::World;
 use entities::admin_profile::{self, AdminRole};
 use entities::command::CommandState;
-use entities::id::{AdminProfileId, StaffSessionId};
+use entities::id::{AdminProfileId, RentalId, StaffSessionId, UserId};
 use entities::incident::IncidentKind;
-use entities::rental::RentalStatus;
+use entities::rental::{self, RentalStatus};
 use entities::staff_session;
 use protocol::control::{ReportedState, Verdict};
-use sea_orm::{ActiveModelTrait, Set};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, Set};
 use serde_json::json;
 
 #[tokio::test]
@@ -141,6 +141,11 @@ async fn a_doubt_of_a_day_is_for_staff_who_settle_it() {
         let moderator = staff(&world, AdminRole::Moderator).await;
         world.test.bearer(&moderator).post(&path, decision.clone()).await.problem(403, "forbidden");
         world.test.bearer(&rider.token).post(&path, decision.clone()).await.problem(401, "unauthenticated");
+        let own = admin_profile::Entity::find().filter(admin_profile::Column::Role.eq(AdminRole::Admin));
+        let own = own.one(world.test.app.db.read()).await.unwrap().unwrap();
+        world.give_rental_to(id, own.user_id).await;
+        world.test.bearer(&token).post(&path, decision.clone()).await.problem(403, "own_rental");
+        world.give_rental_to(id, rider.id).await;
         let settled = world.test.bearer(&token).post(&path, decision.clone()).await.ok();
         assert_eq!(
             (&settled["status"], &settled["cancel_reason"]),
@@ -204,4 +209,17 @@ async fn staff(world: &World, role: AdminRole) -> String {
     });
     written.await.unwrap();
     token
+}
+
+impl World {
+    async fn give_rental_to(&self, id: RentalId, user: UserId) {
+        let given = self.test.app.db.write(move |tx| {
+            Box::pin(async move {
+                let row = rental::ActiveModel { id: Set(id), user_id: Set(user), ..Default::default() };
+                row.update(tx).await?;
+                Ok(())
+            })
+        });
+        given.await.unwrap();
+    }
 }
