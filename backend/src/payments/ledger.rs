@@ -20,99 +20,19 @@
 //! | settlement | bank + provider fees → provider clearing |
 //! | adjustment | promotion expense or suspense ↔ user wallet |
 
+mod account;
+mod bill;
 mod refunds;
 
 use std::collections::BTreeMap;
 
 use entities::id::{PaymentAttemptId, RentalId, UserId};
-use entities::ledger_account::LedgerAccountKind;
 use entities::money::Paisa;
 
 use crate::payments::split::Split;
 
-/// Where money can be. The order is the order in which balances are locked.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Account {
-    /// What a rider can spend. Never below zero.
-    UserWallet(UserId),
-    /// What is set aside for a rider's running rentals. Never below zero.
-    UserHold(UserId),
-    /// Money a provider has taken from riders and not settled to the bank yet.
-    ProviderClearing(String),
-    /// What a provider keeps of a settlement.
-    ProviderFees(String),
-    /// Our account at the bank.
-    Bank,
-    /// Rental income without VAT.
-    RevenueRental,
-    /// Late fees without VAT.
-    RevenueLateFee,
-    /// VAT collected for the state.
-    VatPayable,
-    /// Gifts: goodwill credits, coupons, points turned into money.
-    PromotionExpense,
-    /// Refunds on their way to a provider.
-    RefundClearing,
-    /// Money that nobody could be named for yet.
-    Suspense,
-    /// Paid for banks that never came back.
-    LostBankRecoveries,
-}
-
-impl Account {
-    /// What the row in `ledger_accounts` says.
-    pub fn kind(&self) -> LedgerAccountKind {
-        match self {
-            Self::UserWallet(_) => LedgerAccountKind::UserWallet,
-            Self::UserHold(_) => LedgerAccountKind::UserHold,
-            Self::ProviderClearing(_) => LedgerAccountKind::ProviderClearing,
-            Self::ProviderFees(_) => LedgerAccountKind::ProviderFees,
-            Self::Bank => LedgerAccountKind::Bank,
-            Self::RevenueRental => LedgerAccountKind::RevenueRental,
-            Self::RevenueLateFee => LedgerAccountKind::RevenueLateFee,
-            Self::VatPayable => LedgerAccountKind::VatPayable,
-            Self::PromotionExpense => LedgerAccountKind::PromoExpense,
-            Self::RefundClearing => LedgerAccountKind::RefundClearing,
-            Self::Suspense => LedgerAccountKind::Suspense,
-            Self::LostBankRecoveries => LedgerAccountKind::LostBankRecoveries,
-        }
-    }
-
-    /// The rider whose balance this is; those accounts alone keep a balance row.
-    pub fn owner(&self) -> Option<UserId> {
-        match self {
-            Self::UserWallet(user) | Self::UserHold(user) => Some(*user),
-            Self::ProviderClearing(_)
-            | Self::ProviderFees(_)
-            | Self::Bank
-            | Self::RevenueRental
-            | Self::RevenueLateFee
-            | Self::VatPayable
-            | Self::PromotionExpense
-            | Self::RefundClearing
-            | Self::Suspense
-            | Self::LostBankRecoveries => None,
-        }
-    }
-
-    /// The provider whose account this is.
-    pub fn provider(&self) -> Option<&str> {
-        match self {
-            Self::ProviderClearing(provider) | Self::ProviderFees(provider) => Some(provider),
-            Self::UserWallet(_)
-            | Self::UserHold(_)
-            | Self::Bank
-            | Self::RevenueRental
-            | Self::RevenueLateFee
-            | Self::VatPayable
-            | Self::PromotionExpense
-            | Self::RefundClearing
-            | Self::Suspense
-            | Self::LostBankRecoveries => None,
-        }
-    }
-}
-
+pub use account::Account;
+pub use bill::{Bill, VAT_PERCENT, VatSplit, vat_inside};
 pub use refunds::Charge;
 
 /// What happened to the money; with the business key it names an entry for ever.
@@ -186,61 +106,6 @@ pub struct Entry {
     description: &'static str,
     postings: Vec<Posting>,
     rider: Option<UserId>,
-}
-
-/// What a rental costs, VAT inside. Its lines are paid in this order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Bill {
-    /// Price of the time that was agreed.
-    pub rental: Paisa,
-    /// Price of the time beyond it.
-    pub late_fee: Paisa,
-    /// Price of a bank that did not come back.
-    pub lost_bank: Paisa,
-}
-
-impl Bill {
-    /// All together.
-    pub fn total(&self) -> Result<Paisa, LedgerError> {
-        Paisa::checked_sum([self.rental, self.late_fee, self.lost_bank]).ok_or(LedgerError::Overflow)
-    }
-
-    /// Credits what the network and the state have of this bill once `paid` of it is paid.
-    fn credit(&self, mut draft: Draft, paid: Paisa) -> Result<Draft, LedgerError> {
-        for (account, amount) in self.income(paid)? {
-            draft = draft.credit(account, amount)?;
-        }
-        Ok(draft)
-    }
-
-    /// Takes that back.
-    fn debit(&self, mut draft: Draft, paid: Paisa) -> Result<Draft, LedgerError> {
-        for (account, amount) in self.income(paid)? {
-            draft = draft.debit(account, amount)?;
-        }
-        Ok(draft)
-    }
-
-    /// Line after line, each taken apart from its first paisa on: however many payments there
-    /// are, together they are the split of the whole.
-    fn income(&self, paid: Paisa) -> Result<Vec<(Account, Paisa)>, LedgerError> {
-        if paid.0 < 0 || paid > self.total()? {
-            return Err(LedgerError::NotPositive);
-        }
-        let mut left = paid.0;
-        let mut income = Vec::with_capacity(6);
-        for (account, line) in [
-            (Account::RevenueRental, self.rental),
-            (Account::RevenueLateFee, self.late_fee),
-            (Account::LostBankRecoveries, self.lost_bank),
-        ] {
-            let part = vat_inside(Paisa(left.min(line.0)))?;
-            left -= left.min(line.0);
-            income.push((account, part.net));
-            income.push((Account::VatPayable, part.vat));
-        }
-        Ok(income)
-    }
 }
 
 /// How a bill was met. `captured + from_wallet + due` is the bill's total.
@@ -539,29 +404,6 @@ impl Entry {
     pub fn postings(&self) -> &[Posting] {
         &self.postings
     }
-}
-
-/// A price with VAT inside, taken apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VatSplit {
-    /// Income.
-    pub net: Paisa,
-    /// The state's part.
-    pub vat: Paisa,
-}
-
-/// VAT in Nepal, in percent of the net price.
-pub const VAT_PERCENT: i128 = 13;
-
-/// `net = round half up (gross × 100 / 113)`, `vat = gross − net`: nothing is lost in rounding.
-pub fn vat_inside(gross: Paisa) -> Result<VatSplit, LedgerError> {
-    if gross.0 < 0 {
-        return Err(LedgerError::NotPositive);
-    }
-    let divisor = 100 + VAT_PERCENT;
-    let net = (i128::from(gross.0) * 200 + divisor) / (2 * divisor);
-    let net = i64::try_from(net).map_err(|_| LedgerError::Overflow)?;
-    Ok(VatSplit { net: Paisa(net), vat: Paisa(gross.0 - net) })
 }
 
 fn positive(amount: Paisa) -> Result<Paisa, LedgerError> {
