@@ -20,10 +20,11 @@
 use crate::app::App;
 use crate::db::Tx;
 use crate::error::{Error, Result};
+use crate::incidents::{self, About};
 use crate::{crash, db, limits};
 use chrono::{DateTime, TimeDelta, Utc};
-use entities::id::{IncidentId, JobId};
-use entities::incident::{self, IncidentKind, IncidentState};
+use entities::id::JobId;
+use entities::incident::IncidentKind;
 use entities::job::{self, JobState};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -354,23 +355,7 @@ fn backoff(attempt: i32, tx: &Tx) -> TimeDelta {
 }
 
 async fn report_dead(tx: &Tx, job: &Job, error: &str) -> Result<()> {
-    let row = incident::ActiveModel {
-        id: Set(IncidentId::from(tx.new_uuid())),
-        kind: Set(IncidentKind::JobDead),
-        station_id: Set(None),
-        power_bank_id: Set(None),
-        rental_id: Set(None),
-        detail: Set(
-            serde_json::json!({ "job": job.id, "queue": job.queue, "payload": job.payload, "error": error }),
-        ),
-        state: Set(IncidentState::Open),
-        dedup_key: Set(format!("job_dead:{}", job.id)),
-        created_at: Set(tx.now()),
-        resolved_at: Set(None),
-    };
-    incident::Entity::insert(row)
-        .on_conflict(OnConflict::column(incident::Column::DedupKey).do_nothing().to_owned())
-        .exec_without_returning(tx)
-        .await?;
-    Ok(())
+    let detail =
+        serde_json::json!({ "job": job.id, "queue": job.queue, "payload": job.payload, "error": error });
+    incidents::report(tx, IncidentKind::JobDead, job.id, About::default(), detail).await
 }

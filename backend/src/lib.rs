@@ -33,6 +33,7 @@ pub mod extract;
 pub mod housekeeping;
 pub mod http;
 pub mod idempotency;
+mod incidents;
 pub mod jobs;
 pub mod limits;
 mod metrics;

@@ -2,16 +2,16 @@
 //! it, or else nobody asked for it: then the loss waits in suspense and staff are told, once for
 //! each amount.
 
-use entities::id::{IncidentId, PaymentAttemptId};
-use entities::incident::{self, IncidentKind, IncidentState};
+use entities::id::PaymentAttemptId;
+use entities::incident::IncidentKind;
 use entities::money::Paisa;
 use entities::payment_attempt;
 use entities::{ledger_entry, ledger_posting};
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::db::Tx;
 use crate::error::{Error, Result};
+use crate::incidents::{self, About};
 use crate::payments::book;
 use crate::payments::ledger::{Account, Entry, EntryKind};
 use crate::payments::machine::Truth;
@@ -66,7 +66,6 @@ async fn report(
     amounts: Option<(Paisa, Paisa)>,
     answer: Option<&ProviderPayment>,
 ) -> Result<()> {
-    let kind = IncidentKind::PaymentReversed;
     let so_far = amounts.map_or_else(|| "a part".to_owned(), |(so_far, _)| so_far.0.to_string());
     let detail = serde_json::json!({
         "attempt": attempt.id, "intent": attempt.intent_id, "provider": attempt.provider,
@@ -75,21 +74,6 @@ async fn report(
         "unexplained_paisa": amounts.map(|(_, unasked)| unasked.0),
         "answer": answer.map(|payment| &payment.raw),
     });
-    let row = incident::ActiveModel {
-        id: Set(IncidentId(tx.new_uuid())),
-        kind: Set(kind),
-        station_id: Set(None),
-        power_bank_id: Set(None),
-        rental_id: Set(None),
-        detail: Set(detail),
-        state: Set(IncidentState::Open),
-        dedup_key: Set(format!("{}:{}:{so_far}", kind.as_str(), attempt.id)),
-        created_at: Set(tx.now()),
-        resolved_at: Set(None),
-    };
-    incident::Entity::insert(row)
-        .on_conflict(OnConflict::column(incident::Column::DedupKey).do_nothing().to_owned())
-        .exec_without_returning(tx)
-        .await?;
-    Ok(())
+    let key = format!("{}:{so_far}", attempt.id);
+    incidents::report(tx, IncidentKind::PaymentReversed, key, About::default(), detail).await
 }

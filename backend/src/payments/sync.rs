@@ -2,18 +2,18 @@
 //! the rider's own question all come here; nothing else moves an attempt.
 
 use chrono::{DateTime, Utc};
-use entities::id::{IncidentId, PaymentAttemptId};
-use entities::incident::{self, IncidentKind, IncidentState};
+use entities::id::PaymentAttemptId;
+use entities::incident::IncidentKind;
 use entities::payment_attempt::{self, PaymentAttemptState};
 use entities::payment_intent::{self, PaymentIntentStatus, PaymentIntentType};
 use entities::payment_method;
 use entities::transaction::{PaymentMethodType, TransactionType};
-use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Set};
 
 use crate::app::App;
 use crate::db::Tx;
 use crate::error::{Error, Result};
+use crate::incidents::{self, About};
 use crate::jobs::Job;
 use crate::payments::book::{self, Receipt};
 use crate::payments::ledger::Entry;
@@ -244,23 +244,7 @@ async fn report(
         "provider_reference": attempt.provider_reference, "asked_paisa": attempt.amount_paisa.0,
         "answer": answer.map(|payment| &payment.raw),
     });
-    let row = incident::ActiveModel {
-        id: Set(IncidentId(tx.new_uuid())),
-        kind: Set(kind),
-        station_id: Set(None),
-        power_bank_id: Set(None),
-        rental_id: Set(None),
-        detail: Set(detail),
-        state: Set(IncidentState::Open),
-        dedup_key: Set(format!("{}:{}", kind.as_str(), attempt.id)),
-        created_at: Set(tx.now()),
-        resolved_at: Set(None),
-    };
-    incident::Entity::insert(row)
-        .on_conflict(OnConflict::column(incident::Column::DedupKey).do_nothing().to_owned())
-        .exec_without_returning(tx)
-        .await?;
-    Ok(())
+    incidents::report(tx, kind, attempt.id, About::default(), detail).await
 }
 
 async fn save(

@@ -3,13 +3,14 @@
 //! Staff have mended what kept it from being applied (a station or a bank that was not in the book, say). It is
 //! applied in one transaction with the end of its incident, or nothing changes and staff are told why.
 
-use super::{Refusal, inbox, incidents};
+use super::{Refusal, inbox};
 use crate::app::App;
 use crate::audit;
 use crate::auth::Staff;
 use crate::db::{self, Tx};
 use crate::error::{Error, ProblemBody, Result};
 use crate::extract::{Json, Path};
+use crate::incidents;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use entities::id::{IncidentId, StationEventId, StationId};

@@ -1,6 +1,5 @@
 //! A rental as a case: its rows read together, decided on by the machine, written together.
 
-use super::incidents::{self, About};
 use super::machine::command::{self as about, Command, State};
 use super::machine::rental::{
     Ask, Bank, Decision, Event, Hold, Incident, Money, News as Told, Rental, Seat, Status, Terms,
@@ -10,6 +9,7 @@ use super::pricing::{self, Bill, PackageSnapshot};
 use super::{CancelReason, News, cancel, overdue, places};
 use crate::db::Tx;
 use crate::error::{Error, Result};
+use crate::incidents::{self, About};
 use crate::news;
 use crate::payments::ledger::Recharge;
 use crate::payments::{dues, holds};

@@ -8,7 +8,6 @@
 
 use super::case::Case;
 use super::gateway_client::{CallError, GatewayClient};
-use super::incidents::{self, About};
 use super::machine::command::Event;
 use super::machine::rental::Event as RentalEvent;
 use super::metrics::Applied;
@@ -17,6 +16,7 @@ use crate::app::App;
 use crate::crash;
 use crate::db::Tx;
 use crate::error::{Error, Result};
+use crate::incidents::{self, About};
 use crate::jobs::{self, Job, Queue};
 use crate::stations::presence::Route;
 use crate::stations::sessions;

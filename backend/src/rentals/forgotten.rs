@@ -5,10 +5,10 @@
 //! - a command that nobody delivers any more gets its job again, which finds out what became of it (R8).
 
 use super::delivery;
-use super::incidents::{self, About};
 use crate::app::App;
 use crate::db::Tx;
 use crate::error::Result;
+use crate::incidents::{self, About};
 use crate::limits::{FORGOTTEN_AFTER, FORGOTTEN_ROWS, FORGOTTEN_WATCH_PAUSE};
 use crate::payments::holds;
 use entities::command::{self, CommandState};

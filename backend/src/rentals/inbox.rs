@@ -5,7 +5,6 @@
 //! time. An event that cannot be applied is parked with an incident and blocks nobody. What a crash left unapplied is
 //! picked up at the next start, or with the station's next event.
 
-use super::incidents::{self, About};
 use super::machine::rental::Moment;
 use super::metrics::Applied;
 use super::{outcome, returns};
@@ -16,6 +15,7 @@ use crate::crash;
 use crate::db::{self, Tx};
 use crate::error::{Error, Problem, Result};
 use crate::extract::Json;
+use crate::incidents::{self, About};
 use crate::limits;
 use axum::Router;
 use axum::extract::State;

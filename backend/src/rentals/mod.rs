@@ -12,7 +12,6 @@ pub mod pricing;
 
 mod bills;
 mod case;
-pub(crate) mod incidents;
 mod places;
 mod preconditions;
 mod settings;

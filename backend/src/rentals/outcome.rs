@@ -1,13 +1,13 @@
 //! What becomes known of a command: from the station's verdicts and reports, from a gateway's answers.
 
 use super::case::{self, Case};
-use super::incidents::{self, About};
 use super::machine::command::{self as about, Effect, Outcome};
 use super::machine::rental::{Event, Moment};
 use super::metrics::Applied;
 use super::places;
 use crate::db::Tx;
 use crate::error::{Error, Result};
+use crate::incidents::{self, About};
 use crate::stations::inventory;
 use entities::command::{self, CommandKind};
 use entities::id::{CommandId, RentalId, StationId};

@@ -1,8 +1,8 @@
 //! What rentals do to the places of banks, on top of [`inventory`]: each bank is in exactly one place (R5).
 
-use super::incidents::{self, About};
 use crate::db::Tx;
 use crate::error::{Error, Result};
+use crate::incidents::{self, About};
 use crate::stations::inventory;
 use chrono::{DateTime, Utc};
 use entities::id::{PowerBankId, RentalId, StationId, StationSlotId};

@@ -4,12 +4,12 @@
 //! explains becomes an incident: an unknown bank, a bank in two places, a bank that is gone.
 
 use super::case::Case;
-use super::incidents::{self, About};
 use super::machine::rental::{CLOCK_TOLERANCE, Event, Moment, Place, Sight, Status, Table};
 use super::metrics::Applied;
 use super::places;
 use crate::db::Tx;
 use crate::error::{Error, Result};
+use crate::incidents::{self, About};
 use crate::stations::inventory::{self, Difference};
 use entities::id::{PowerBankId, StationId};
 use entities::incident::IncidentKind;

@@ -5,8 +5,8 @@ use crate::audit;
 use crate::auth::Staff;
 use crate::error::{ProblemBody, Result};
 use crate::extract::{Json, Path, Query};
+use crate::incidents;
 use crate::page::{Cursor, Page, PageQuery};
-use crate::rentals;
 use crate::staff::Refusal;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -91,7 +91,7 @@ pub(crate) async fn resolve_incident(
         .write(move |tx| {
             let staff = staff.clone();
             Box::pin(async move {
-                if rentals::incidents::resolve(tx, id).await? {
+                if incidents::resolve(tx, id).await? {
                     audit::note(tx, &staff, "incident.resolve", "incidents", id, serde_json::json!({}))
                         .await?;
                 }

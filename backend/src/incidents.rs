@@ -1,4 +1,4 @@
-//! Differences that a person must look at, each told once.
+//! Differences that a person must look at, each told once. Every domain reports them here.
 
 use crate::db::Tx;
 use crate::error::Result;
