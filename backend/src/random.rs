@@ -7,6 +7,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
+/// Letters of codes that people read to each other: none that looks like a digit.
+pub(crate) const READABLE: &str = "23456789ABCDEFGHJKMNPQRSTVWXYZ";
+
 /// A shared handle on a cryptographic generator.
 #[derive(Clone)]
 pub struct Random(Arc<Mutex<StdRng>>);

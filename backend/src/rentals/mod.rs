@@ -254,7 +254,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(detail::show))
         .routes(routes!(late_fees::list, late_fees::create))
         .routes(routes!(late_fees::activate))
-        .routes(routes!(late_fees::test_calculation))
+        .routes(routes!(late_fees::trial::test_calculation))
         .routes(routes!(staff::list))
         .routes(routes!(staff::decide))
         .routes(routes!(apply_again::apply_again))
