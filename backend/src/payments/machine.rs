@@ -35,6 +35,21 @@ pub fn is_open(attempt: AttemptState) -> bool {
     }
 }
 
+/// Whether no answer of the provider moves the attempt any more, so that it need not be asked.
+pub fn is_at_rest(attempt: AttemptState) -> bool {
+    match attempt {
+        AttemptState::Mismatch | AttemptState::GivenBack => true,
+        AttemptState::Initiating
+        | AttemptState::Initiated
+        | AttemptState::Pending
+        | AttemptState::Succeeded
+        | AttemptState::Failed
+        | AttemptState::Expired
+        | AttemptState::Cancelled
+        | AttemptState::Unknown => false,
+    }
+}
+
 /// What is known before the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {

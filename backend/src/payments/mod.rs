@@ -2,9 +2,10 @@
 //!
 //! Read in this order: [`ledger`], [`split`] and [`machine`] are the rules, pure. [`book`], [`holds`] and [`dues`]
 //! write the ledger; the domain of rentals calls [`holds`], [`dues`] and [`intent`]. [`provider`] is what a payment
-//! provider is to us, [`sandbox`] the built-in one; [`khalti`] and [`esewa`] are called through [`outside`];
-//! [`truth`] is what its answer means, [`sync`] does what follows, `given_back` where the payer has the money again.
-//! The rest is a file per operation.
+//! provider is to us, [`sandbox`] the built-in one; [`khalti`], [`esewa`] and [`stripe`] are called through
+//! [`outside`]. [`intent`] opens a payment at one of them; [`verify`], [`webhook`] and [`reconcile`] make us ask
+//! about it; [`truth`] is what the answer means, [`sync`] does what follows, `given_back` where the payer has the
+//! money again. [`refunds`], [`invoices`] and [`reconciliation`] have a folder each. The rest is a file per operation.
 
 pub mod ledger;
 pub mod machine;
@@ -118,7 +119,7 @@ impl news::News for News {
 }
 
 crate::refusals! {
-    /// What riders are refused when they pay.
+    /// What riders and staff are refused where money is concerned.
     pub enum Refusal {
         TransactionNotFound = 404 "transaction_not_found" "There is no such transaction.",
         ReportNotFound = 404 "report_not_found" "There is no such report.",

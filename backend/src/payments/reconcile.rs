@@ -1,7 +1,7 @@
 //! The job that watches over an attempt: it asks the provider on the plan of
-//! [`machine`], so that a rider who paid and closed the browser is
-//! credited all the same. One job per attempt, from before the provider hears of it until nothing
-//! can happen any more.
+//! [`machine`], so that a rider who paid and closed the browser is credited all the same. One job per
+//! attempt, from before the provider hears of it until nothing can happen any more. (The nightly comparison
+//! of whole books is [`reconciliation`](super::reconciliation).)
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entities::id::PaymentAttemptId;

@@ -68,20 +68,12 @@ async fn ask_and_apply(
     job: Option<Job>,
 ) -> Result<(Standing, Truth)> {
     let (attempt, intent) = load(app.db.read(), attempt_id).await?;
-    let (truth, answer) = match attempt.state {
-        // The plan ends with these; only its job has to hear it.
-        PaymentAttemptState::Succeeded if job.is_some() => (Truth::Unreachable, None),
-        PaymentAttemptState::Mismatch | PaymentAttemptState::GivenBack => (Truth::Unreachable, None),
-        PaymentAttemptState::Initiating
-        | PaymentAttemptState::Initiated
-        | PaymentAttemptState::Pending
-        | PaymentAttemptState::Succeeded
-        | PaymentAttemptState::Failed
-        | PaymentAttemptState::Expired
-        | PaymentAttemptState::Cancelled
-        | PaymentAttemptState::Unknown => {
-            truth::ask(app.providers.named(&attempt.provider)?, &attempt, &intent.currency).await
-        }
+    // The plan ends with a success; only its job has to hear it.
+    let only_the_job_asks = attempt.state == PaymentAttemptState::Succeeded && job.is_some();
+    let (truth, answer) = if only_the_job_asks || machine::is_at_rest(attempt.state) {
+        (Truth::Unreachable, None)
+    } else {
+        truth::ask(app.providers.named(&attempt.provider)?, &attempt, &intent.currency).await
     };
     protocol::crash::point(crash::PAYMENT_TRUTH_KNOWN);
     let written = app.db.write(move |tx| {

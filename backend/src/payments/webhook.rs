@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use entities::id::{PaymentAttemptId, PaymentWebhookId, TransactionId};
-use entities::payment_attempt::{self, PaymentAttemptState};
+use entities::payment_attempt;
 use entities::payment_webhook::{self, WebhookStatus};
 use entities::transaction::{self, TransactionType};
 use sea_orm::sea_query::OnConflict;
@@ -25,7 +25,7 @@ use crate::error::{Error, Problem, ProblemBody, Result};
 use crate::extract::{Json, Path};
 use crate::jobs::{self, Job, Queue};
 use crate::limits;
-use crate::payments::machine::Truth;
+use crate::payments::machine::{self, Truth};
 use crate::payments::provider::{WebhookAbout, WebhookCall, WebhookError, WebhookNotice};
 use crate::payments::{metrics, sync};
 
@@ -190,18 +190,7 @@ async fn follow(app: App, job: Job) -> Result<()> {
     };
     let (standing, truth) = sync::sync_again(&app, attempt).await?;
     // An attempt that nothing moves is not asked about, and its webhook has nothing to wait for.
-    let at_rest = match standing.attempt {
-        PaymentAttemptState::Mismatch | PaymentAttemptState::GivenBack => true,
-        PaymentAttemptState::Initiating
-        | PaymentAttemptState::Initiated
-        | PaymentAttemptState::Pending
-        | PaymentAttemptState::Succeeded
-        | PaymentAttemptState::Failed
-        | PaymentAttemptState::Expired
-        | PaymentAttemptState::Cancelled
-        | PaymentAttemptState::Unknown => false,
-    };
-    if at_rest || truth != Truth::Unreachable {
+    if machine::is_at_rest(standing.attempt) || truth != Truth::Unreachable {
         let result = format!("asked the provider: {truth:?}; the attempt is {}", standing.attempt);
         return conclude(&app, job, row.id, WebhookStatus::Processed, result, Some(attempt)).await;
     }
