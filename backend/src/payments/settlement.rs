@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::audit;
 use crate::auth::Staff;
-use crate::error::{Problem, ProblemBody, Result};
+use crate::error::{Error, Problem, ProblemBody, Result};
 use crate::extract::{IdempotencyKey, Json};
 use crate::idempotency::{self, Answered};
 use crate::limits::NAME_MAX;
@@ -63,24 +63,13 @@ pub(crate) async fn settle(
     if !app.providers.has(&settle.provider) {
         return Err(Problem::invalid("/provider", "is not set up here").into());
     }
-    let gross = settle.gross.positive("/gross")?;
-    let fee = Paisa::from(settle.fee);
-    if fee.is_negative() || fee > gross {
-        return Err(Problem::invalid("/fee", "must be from 0.00 to the gross amount").into());
-    }
-    // A bank writes one reference in several ways; a settlement is booked once.
-    let reference = settle.bank_reference.split_whitespace().collect::<String>().to_uppercase();
-    if reference.is_empty() || reference.chars().count() > NAME_MAX || reference.contains(char::is_control) {
-        return Err(
-            Problem::invalid("/bank_reference", format!("must have 1 to {NAME_MAX} characters")).into()
-        );
-    }
+    let (gross, fee, reference) = check(&settle)?;
     let request = settle.clone();
     idempotency::once(&app, staff.user_id, "settlements", key, &request, move |tx| {
         let (staff, settle, reference) = (staff.clone(), settle.clone(), reference.clone());
         Box::pin(async move {
-            let entry = Entry::settlement(&settle.provider, &reference, gross, fee)
-                .map_err(crate::error::Error::internal)?;
+            let entry =
+                Entry::settlement(&settle.provider, &reference, gross, fee).map_err(Error::internal)?;
             book::post(tx, tx.now(), &entry, None).await?;
             let changes = serde_json::to_value(&settle)?;
             audit::note(tx, &staff, "payments.settle", "ledger_entries", entry.business_key(), changes)
@@ -98,4 +87,19 @@ pub(crate) async fn settle(
         })
     })
     .await
+}
+
+/// The gross amount, the fee, and the bank's name for the payment.
+fn check(settle: &Settle) -> Result<(Paisa, Paisa, String), Problem> {
+    let gross = settle.gross.positive("/gross")?;
+    let fee = Paisa::from(settle.fee);
+    if fee.is_negative() || fee > gross {
+        return Err(Problem::invalid("/fee", "must be from 0.00 to the gross amount"));
+    }
+    // A bank writes one reference in several ways; a settlement is booked once.
+    let reference = settle.bank_reference.split_whitespace().collect::<String>().to_uppercase();
+    if reference.is_empty() || reference.chars().count() > NAME_MAX || reference.contains(char::is_control) {
+        return Err(Problem::invalid("/bank_reference", format!("must have 1 to {NAME_MAX} characters")));
+    }
+    Ok((gross, fee, reference))
 }

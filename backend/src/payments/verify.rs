@@ -64,6 +64,30 @@ struct ReturnPage {
     message: &'static str,
 }
 
+impl ReturnPage {
+    fn of(intent: PaymentIntentStatus) -> Self {
+        match intent {
+            PaymentIntentStatus::Completed => {
+                Self { title: "Payment received", message: "The money is in your wallet." }
+            }
+            PaymentIntentStatus::Pending => Self {
+                title: "Payment on its way",
+                message: "The provider has not confirmed it yet. We keep asking.",
+            },
+            PaymentIntentStatus::Failed => {
+                Self { title: "Payment not made", message: "Nothing was paid and nothing was credited." }
+            }
+            PaymentIntentStatus::Cancelled => {
+                Self { title: "Payment cancelled", message: "Nothing was paid and nothing was credited." }
+            }
+            PaymentIntentStatus::NeedsReview => Self {
+                title: "We look into it",
+                message: "The payment differs from what was asked for. Our staff were told.",
+            },
+        }
+    }
+}
+
 /// Where providers send the browser back to. The path names the attempt; the query proves nothing
 /// and only makes us ask the provider.
 #[utoipa::path(get, path = "/payments/{provider}/return/{attempt}", tag = "payments",
@@ -94,24 +118,5 @@ pub(crate) async fn came_back(
             sync::report_other_amount(&app, attempt.id).await?;
         }
     }
-    let page = match standing.intent {
-        PaymentIntentStatus::Completed => {
-            ReturnPage { title: "Payment received", message: "The money is in your wallet." }
-        }
-        PaymentIntentStatus::Pending => ReturnPage {
-            title: "Payment on its way",
-            message: "The provider has not confirmed it yet. We keep asking.",
-        },
-        PaymentIntentStatus::Failed => {
-            ReturnPage { title: "Payment not made", message: "Nothing was paid and nothing was credited." }
-        }
-        PaymentIntentStatus::Cancelled => {
-            ReturnPage { title: "Payment cancelled", message: "Nothing was paid and nothing was credited." }
-        }
-        PaymentIntentStatus::NeedsReview => ReturnPage {
-            title: "We look into it",
-            message: "The payment differs from what was asked for. Our staff were told.",
-        },
-    };
-    Ok(Html(page.render().map_err(anyhow::Error::from)?))
+    Ok(Html(ReturnPage::of(standing.intent).render().map_err(anyhow::Error::from)?))
 }
