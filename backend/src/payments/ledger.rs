@@ -12,7 +12,7 @@
 //! | rental capture | user hold (+ user wallet) → revenue + VAT, the rest back to wallet and points |
 //! | rental due | user wallet + promotion expense → revenue + VAT |
 //! | lost bank found | lost-bank recoveries + VAT → late fees + VAT, the rest back to the wallet |
-//! | refund of a charge | revenue + VAT → user wallet |
+//! | refund of a charge | revenue + VAT → user wallet, then promotion expense (points) |
 //! | refund through a provider, approved | user wallet → refund clearing |
 //! | … the payer has it | refund clearing → provider clearing |
 //! | … it failed | refund clearing → user wallet |

@@ -127,6 +127,7 @@ crate::refusals! {
         RefundNotFound = 404 "refund_not_found" "There is no such refund.",
         OwnRefund = 403 "own_refund" "Nobody decides about a refund of their own.",
         TransactionNotRefundable = 409 "transaction_not_refundable" "Nothing of this transaction can be given back.",
+        RentalIsLost = 409 "rental_lost" "The power bank counts as lost: its return may still turn this charge round.",
         DuplicateRefund = 409 "duplicate_refund" "A refund of this transaction is open already.",
         RefundTooHigh = 422 "refund_exceeds_payment" "So much was not paid, or is given back already.",
         RefundExceedsBalance = 409 "refund_exceeds_balance" "The wallet does not hold so much any more.",

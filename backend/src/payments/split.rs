@@ -91,6 +91,11 @@ pub fn points_for(amount: Paisa) -> i32 {
     i32::try_from(points).unwrap_or(i32::MAX)
 }
 
+/// The most points that are worth no more than `amount`.
+pub fn points_within(amount: Paisa) -> i32 {
+    i32::try_from(amount.0.max(0) / rules::worth(1).0).unwrap_or(i32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -178,6 +178,23 @@ pub async fn give_back(
     write_payment(tx, now, PointsTransactionType::Adjustment, rules::GIVEN_BACK, line).await
 }
 
+/// How many points a rental has cost so far: spent, and not given back.
+pub async fn spent_on(db: &impl ConnectionTrait, user: UserId, rental: RentalId) -> Result<i32> {
+    let lines = points_transaction::Entity::find()
+        .filter(points_transaction::Column::UserId.eq(user))
+        .filter(points_transaction::Column::Source.eq(Source::RentalPayment))
+        .filter(points_transaction::Column::RelatedRental.eq(rental))
+        .all(db)
+        .await?;
+    let change = |line: &points_transaction::Model| match line.transaction_type {
+        PointsTransactionType::Spent => line.amount,
+        PointsTransactionType::Earned
+        | PointsTransactionType::Expired
+        | PointsTransactionType::Adjustment => -line.amount,
+    };
+    Ok(lines.iter().map(change).sum())
+}
+
 /// A line of the statement that a rental's payment writes.
 struct Line<'a> {
     user: UserId,

@@ -188,10 +188,10 @@ async fn money_that_is_given_back_gets_a_credit_note_that_names_its_invoice() {
         let user = rider.id;
         let given_back = test.app.db.write(move |tx| {
             Box::pin(async move {
-                let charge =
-                    Charge { income: vec![(Account::RevenueRental, Paisa(10_000))], vat: Paisa(1_300) };
+                let income = vec![(Account::RevenueRental, Paisa(10_000))];
+                let charge = Charge { income, vat: Paisa(1_300), points: Paisa(0) };
                 let refund = RefundId(tx.new_uuid());
-                let entry = Entry::refund_to_wallet(refund, user, &charge, Paisa(0), Paisa(5_650));
+                let entry = Entry::refund_to_wallet(refund, user, &charge, Paisa(5_650));
                 let receipt = Receipt {
                     transaction_type: TransactionType::Refund,
                     amount: Paisa(5_650),

@@ -5,13 +5,15 @@ use entities::money::Paisa;
 
 use super::{Account, Draft, Entry, EntryKind, LedgerError, positive};
 
-/// What a charge brought in, by account: a refund takes it from there.
+/// What was charged and has not gone back, by account: a refund takes it from there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Charge {
     /// Income without VAT, in the order in which it is given back. None is negative.
     pub income: Vec<(Account, Paisa)>,
     /// The VAT on it.
     pub vat: Paisa,
+    /// Of both, what points paid.
+    pub points: Paisa,
 }
 
 impl Charge {
@@ -24,46 +26,53 @@ impl Charge {
         })
     }
 
-    /// How much of the VAT has gone back when `returned` of the whole has: rounded half up, never
-    /// falling, and all of it at the end. Splitting differences of this loses nothing, however
-    /// often a charge is given back in parts.
-    fn vat_of(&self, returned: Paisa, gross: Paisa) -> Result<Paisa, LedgerError> {
+    /// Of `amount` that goes back, what goes back as points: money goes first, as it does when a hold
+    /// is released. However a charge is given back in parts, the rider gets no more money than they paid.
+    pub fn points_in(&self, amount: Paisa) -> Result<Paisa, LedgerError> {
+        let money = self.gross()?.0 - self.points.0;
+        if self.points.0 < 0 || money < 0 {
+            return Err(LedgerError::NotPositive);
+        }
+        Ok(Paisa((amount.0 - money).max(0)))
+    }
+
+    /// The VAT in `amount` of this, rounded half up; in all that is left, all of the VAT. So nothing is lost,
+    /// however often a charge is given back in parts.
+    fn vat_in(&self, amount: Paisa, gross: Paisa) -> Result<Paisa, LedgerError> {
         let gross = i128::from(gross.0);
-        let vat = (i128::from(self.vat.0) * i128::from(returned.0) * 2 + gross) / (2 * gross);
+        let vat = (i128::from(self.vat.0) * i128::from(amount.0) * 2 + gross) / (2 * gross);
         i64::try_from(vat).map(Paisa).map_err(|_| LedgerError::Overflow)
     }
 }
 
 impl Entry {
-    /// Gives `amount` of a charge back to the wallet, after `before` of it went back earlier:
-    /// first the first income, and VAT in proportion.
+    /// Gives `amount` of what is left of a charge back: the first income first, VAT in proportion.
+    /// Money is in the wallet then; what points paid goes back to where points are paid from.
     pub fn refund_to_wallet(
         refund: RefundId,
         user: UserId,
         charge: &Charge,
-        before: Paisa,
         amount: Paisa,
     ) -> Result<Self, LedgerError> {
         let amount = positive(amount)?;
         let gross = charge.gross()?;
-        let after = before.0.checked_add(amount.0).map(Paisa).ok_or(LedgerError::Overflow)?;
-        if before.0 < 0 || after > gross {
+        if amount > gross {
             return Err(LedgerError::MoreThanTaken);
         }
-        let (vat_before, vat_after) = (charge.vat_of(before, gross)?, charge.vat_of(after, gross)?);
+        let points = charge.points_in(amount)?;
+        let vat = charge.vat_in(amount, gross)?;
         let mut draft = Draft::default()
-            .credit(Account::UserWallet(user), amount)?
-            .debit(Account::VatPayable, Paisa(vat_after.0 - vat_before.0))?;
-        // Income is a row of pieces; this refund covers the stretch from `from` to `to` of it.
-        let (from, to) = (before.0 - vat_before.0, after.0 - vat_after.0);
-        let mut begin = 0;
+            .credit(Account::UserWallet(user), Paisa(amount.0 - points.0))?
+            .credit(Account::PromotionExpense, points)?
+            .debit(Account::VatPayable, vat)?;
+        let mut left = amount.0 - vat.0;
         for (account, piece) in &charge.income {
-            let end = begin + piece.0;
-            let covered = to.min(end) - from.max(begin);
-            draft = draft.debit(account.clone(), Paisa(covered.max(0)))?;
-            begin = end;
+            let taken = left.min(piece.0);
+            draft = draft.debit(account.clone(), Paisa(taken))?;
+            left -= taken;
         }
-        draft.finish(EntryKind::RefundToWallet, refund.0.to_string(), "Refund")
+        let entry = draft.finish(EntryKind::RefundToWallet, refund.0.to_string(), "Refund")?;
+        Ok(Self { rider: Some(user), ..entry })
     }
 
     /// Sets `amount` of a wallet aside for a refund through a provider.
@@ -129,7 +138,19 @@ mod tests {
     fn charge(rental: i64, late_fee: i64, vat: i64) -> Charge {
         let income =
             vec![(Account::RevenueRental, Paisa(rental)), (Account::RevenueLateFee, Paisa(late_fee))];
-        Charge { income, vat: Paisa(vat) }
+        Charge { income, vat: Paisa(vat), points: Paisa(0) }
+    }
+
+    /// What is left of a charge after a refund.
+    fn without(charge: &Charge, refund: &Entry) -> Charge {
+        let sums = sums(std::slice::from_ref(refund));
+        let sum = |account: &Account| sums.get(account).copied().unwrap_or(0);
+        let income = charge.income.iter();
+        Charge {
+            income: income.map(|(account, piece)| (account.clone(), Paisa(piece.0 - sum(account)))).collect(),
+            vat: Paisa(charge.vat.0 - sum(&Account::VatPayable)),
+            points: Paisa(charge.points.0 + sum(&Account::PromotionExpense)),
+        }
     }
 
     fn sums(entries: &[Entry]) -> BTreeMap<Account, i64> {
@@ -143,14 +164,15 @@ mod tests {
     #[test]
     fn half_of_a_charge_takes_the_rental_first_and_half_of_the_vat() {
         let charge = charge(8_000, 2_000, 1_300);
-        let first = Entry::refund_to_wallet(REFUND, USER, &charge, Paisa(0), Paisa(5_650)).unwrap();
+        let first = Entry::refund_to_wallet(REFUND, USER, &charge, Paisa(5_650)).unwrap();
         let expected = [
             (Account::UserWallet(USER), -5_650),
             (Account::RevenueRental, 5_000),
             (Account::VatPayable, 650),
         ];
+        let charge = without(&charge, &first);
         assert_eq!(sums(&[first]), BTreeMap::from(expected));
-        let rest = Entry::refund_to_wallet(REFUND, USER, &charge, Paisa(5_650), Paisa(5_650)).unwrap();
+        let rest = Entry::refund_to_wallet(REFUND, USER, &charge, Paisa(5_650)).unwrap();
         let expected = [
             (Account::UserWallet(USER), -5_650),
             (Account::RevenueRental, 3_000),
@@ -163,14 +185,17 @@ mod tests {
     #[test]
     fn no_more_goes_back_than_was_taken() {
         let charge = charge(8_850, 0, 1_150);
-        for (before, amount) in [(0, 10_001), (10_000, 1), (9_999, 2), (-1, 1), (i64::MAX, 1)] {
-            let refused = Entry::refund_to_wallet(REFUND, USER, &charge, Paisa(before), Paisa(amount));
-            assert!(refused.is_err(), "{before} {amount}");
+        for amount in [10_001, i64::MAX] {
+            let refused = Entry::refund_to_wallet(REFUND, USER, &charge, Paisa(amount));
+            assert_eq!(refused, Err(LedgerError::MoreThanTaken), "{amount}");
         }
+        let more_points_than_all = Charge { points: Paisa(10_001), ..charge.clone() };
+        let refused = Entry::refund_to_wallet(REFUND, USER, &more_points_than_all, Paisa(1));
+        assert_eq!(refused, Err(LedgerError::NotPositive));
         for amount in [0, -1, i64::MIN] {
             let amount = Paisa(amount);
             let refused = Err(LedgerError::NotPositive);
-            assert_eq!(Entry::refund_to_wallet(REFUND, USER, &charge, Paisa(0), amount), refused);
+            assert_eq!(Entry::refund_to_wallet(REFUND, USER, &charge, amount), refused);
             assert_eq!(Entry::refund_reserved(REFUND, USER, amount), refused);
             assert_eq!(Entry::refund_paid(REFUND, "khalti", amount), refused);
             assert_eq!(Entry::refund_returned(REFUND, USER, amount), refused);
@@ -192,28 +217,34 @@ mod tests {
             rental in 0_i64..10_000_000,
             late_fee in 0_i64..10_000_000,
             vat in 0_i64..2_000_000,
+            by_points in 0_i64..22_000_000,
             cuts in prop::collection::vec(0_i64..i64::MAX, 0..12),
         ) {
-            let charge = charge(rental, late_fee, vat);
+            let mut charge = charge(rental, late_fee, vat);
             let gross = charge.gross().unwrap();
             prop_assume!(gross.0 > 0);
+            charge.points = Paisa(by_points.min(gross.0));
+            let points = charge.points.0;
             let mut ends: Vec<i64> = cuts.iter().map(|cut| cut % gross.0).collect();
             ends.push(gross.0);
             ends.sort_unstable();
             ends.dedup();
             let (mut before, mut entries) = (0, Vec::new());
             for end in ends.into_iter().filter(|end| *end > 0) {
-                let entry =
-                    Entry::refund_to_wallet(REFUND, USER, &charge, Paisa(before), Paisa(end - before)).unwrap();
+                let entry = Entry::refund_to_wallet(REFUND, USER, &charge, Paisa(end - before)).unwrap();
                 prop_assert_eq!(entry.postings().iter().map(|posting| posting.amount.0).sum::<i64>(), 0);
-                let debits = entry.postings().iter().filter(|posting| posting.account.owner().is_none());
-                prop_assert!(debits.into_iter().all(|posting| posting.amount.0 > 0));
+                for posting in entry.postings() {
+                    let goes_back = matches!(posting.account, Account::UserWallet(_) | Account::PromotionExpense);
+                    prop_assert_eq!(posting.amount.0 < 0, goes_back);
+                }
+                charge = without(&charge, &entry);
                 entries.push(entry);
                 before = end;
             }
             let sums = sums(&entries);
             let sum = |account: &Account| sums.get(account).copied().unwrap_or(0);
-            prop_assert_eq!(sum(&Account::UserWallet(USER)), -gross.0);
+            prop_assert_eq!(sum(&Account::UserWallet(USER)), points - gross.0);
+            prop_assert_eq!(sum(&Account::PromotionExpense), -points);
             prop_assert_eq!(sum(&Account::RevenueRental), rental);
             prop_assert_eq!(sum(&Account::RevenueLateFee), late_fee);
             prop_assert_eq!(sum(&Account::VatPayable), vat);

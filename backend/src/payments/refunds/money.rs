@@ -10,9 +10,11 @@ use crate::error::{Error, Result};
 use crate::money::Paisa;
 use crate::payments::Refusal;
 use crate::payments::book::{self, PostError, Posted, Receipt};
-use crate::payments::ledger::Entry;
+use crate::payments::holds;
+use crate::payments::ledger::{Entry, LedgerError};
 use crate::payments::refunds::deliver::{self, Delivery};
 use crate::payments::refunds::terms::{self, Way};
+use crate::payments::split::points_within;
 use crate::points;
 
 /// A charge is in the wallet again; answers what the history shows of it.
@@ -21,13 +23,23 @@ pub(super) async fn pay_to_wallet(
     refund: &refund::Model,
     paid: &transaction::Model,
 ) -> Result<TransactionId> {
-    let Way::Wallet(charge) = terms::way_of(tx, paid).await? else {
+    let Way::Wallet(rental, charge) = terms::way_of(tx, paid).await? else {
         return Err(Error::internal(format!("refund {} of a charge names no charge", refund.id)));
     };
-    let before = terms::given_back(tx, paid.id).await?;
-    let entry = Entry::refund_to_wallet(refund.id, paid.user_id, &charge, before, refund.amount_paisa);
-    let receipt = receipt(refund, paid, PaymentMethodType::Wallet);
-    let posted = book::post(tx, tx.now(), &entry.map_err(Error::internal)?, Some(receipt)).await?;
+    let amount = refund.amount_paisa;
+    let entry = match Entry::refund_to_wallet(refund.id, paid.user_id, &charge, amount) {
+        // A lost bank came back meanwhile, and most of its charge with it.
+        Err(LedgerError::MoreThanTaken) => return Err(Refusal::RefundTooHigh.into()),
+        entry => entry.map_err(Error::internal)?,
+    };
+    let worth = charge.points_in(amount).map_err(Error::internal)?;
+    let receipt = receipt(refund, paid, holds::paid_by(Paisa(amount.0 - worth.0), worth));
+    let posted = book::post(tx, tx.now(), &entry, Some(receipt)).await?;
+    // Whole points, and with the last of their worth all that are left: never more than were spent.
+    let spent = points::spent_on(tx, paid.user_id, rental).await?;
+    let back = if worth == charge.points { spent } else { points_within(worth).min(spent) };
+    let key = format!("refund:{}", refund.id);
+    points::give_back(tx, tx.now(), paid.user_id, back, rental, &key).await?;
     transaction_of(tx, posted).await
 }
 

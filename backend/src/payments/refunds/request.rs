@@ -60,7 +60,8 @@ pub struct Refund {
 }
 
 /// Asks for money back, all of a transaction or a part of it. Our staff decide. A charge goes back to
-/// the wallet; a top-up goes back the way it came, as far as the wallet holds it.
+/// the wallet, and once all money that was paid for the rental has gone back, the points that were
+/// paid for it go back as points; a top-up goes back the way it came, as far as the wallet holds it.
 #[utoipa::path(post, path = "/payments/refunds/{transaction_id}", tag = "payments", security(("rider" = [])), request_body = RefundRequest,
     params(("transaction_id" = String, Path, description = "`id` or `transaction_id` of `payments/transactions`"),
         ("Idempotency-Key" = String, Header, description = "Makes a repeated request the same request")),
@@ -121,14 +122,14 @@ async fn place(
     if others.iter().any(|refund| machine::is_open(refund.status)) {
         return Err(Refusal::DuplicateRefund.into());
     }
-    let left = terms::left_of(tx, &paid).await?;
+    let left = terms::left_of(tx, &paid, &way).await?;
     let amount = amount.unwrap_or(left);
     if !amount.is_positive() || amount > left {
         let most = format!("NPR {left} of it can be given back.");
         return Err(Refusal::RefundTooHigh.problem().detail(most).into());
     }
     let attempt = match &way {
-        Way::Wallet(_) => None,
+        Way::Wallet(..) => None,
         Way::Provider(attempt) => Some(*attempt),
     };
     if attempt.is_some() && book::balances(tx, user).await?.wallet < amount {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 impl World {
     /// A rider who had NPR 60, kept the bank for three hours and owes NPR 90 of a bill of NPR 150.
-    async fn rider_who_owes_90(&self) -> (Rider, RentalId) {
+    pub(super) async fn rider_who_owes_90(&self) -> (Rider, RentalId) {
         let a = self.station("A", &[Some(1)]).await;
         let rider = self.rider(60).await;
         let id = self.start_and_eject(&rider, "A").await;
@@ -22,7 +22,7 @@ impl World {
         (rider, id)
     }
 
-    async fn pay_due(&self, rider: &Rider, id: RentalId, key: &str, body: Value) -> Answer {
+    pub(super) async fn pay_due(&self, rider: &Rider, id: RentalId, key: &str, body: Value) -> Answer {
         let path = format!("/api/v1/rentals/{id}/pay-due");
         self.test.bearer(&rider.token).post_once(key, &path, body).await
     }

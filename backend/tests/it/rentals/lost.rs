@@ -15,7 +15,7 @@ const HOUR_S: u64 = 3_600;
 
 impl World {
     /// A rider with so many rupees whose bank has been overdue for a day and an hour; and another station.
-    async fn rider_who_lost_it(&self, rupees: i64) -> (Rider, RentalId, StationId) {
+    pub(super) async fn rider_who_lost_it(&self, rupees: i64) -> (Rider, RentalId, StationId) {
         self.station("A", &[Some(1)]).await;
         let b = self.station("B", &[None]).await;
         let rider = self.rider(rupees).await;

@@ -4,6 +4,7 @@ mod cancel;
 mod crowd;
 mod doubt;
 mod dues;
+mod giving_back;
 mod inbox;
 mod kills;
 mod lost;

@@ -17,7 +17,7 @@ impl World {
         self.test.bearer(&rider.token).post_once(key, "/api/v1/payments/rentals/start", body).await
     }
 
-    async fn started(&self, rider: &Rider, key: &str, more: Value) -> RentalId {
+    pub(super) async fn started(&self, rider: &Rider, key: &str, more: Value) -> RentalId {
         let answer = self.start_with(rider, key, more).await;
         assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.body);
         self.settle().await;
