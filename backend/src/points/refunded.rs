@@ -10,6 +10,11 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, Set};
 use crate::db::Tx;
 use crate::error::{Error, Result};
 
+/// How many points a top-up earned when it arrived, by whatever was set then.
+pub(crate) async fn earned_by(tx: &Tx, user: UserId, attempt: &str) -> Result<i32> {
+    Ok(line(tx, user, attempt).await?.map_or(0, |line| line.amount))
+}
+
 /// Takes what was earned, once for `refund`. Answers `false`, and takes nothing, if the rider has
 /// spent them.
 pub(crate) async fn take(

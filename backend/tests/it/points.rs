@@ -6,7 +6,7 @@ use entities::app_config;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
-async fn set(test: &TestApp, key: &'static str, value: &'static str, is_active: bool) {
+pub(crate) async fn set(test: &TestApp, key: &'static str, value: &'static str, is_active: bool) {
     let written = test.app.db.write(move |tx| {
         Box::pin(async move {
             let changed = app_config::Entity::update_many()

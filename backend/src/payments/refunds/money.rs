@@ -58,9 +58,10 @@ pub(super) async fn reserve(
     })?;
     // What the top-up earned goes with it, or topping up and asking back would be an income.
     let before = terms::given_back(tx, paid.id).await?;
-    let awards = points::awards(tx).await?;
-    let points = awards.for_top_up(Paisa(paid.amount_paisa.0 - before.0))
-        - awards.for_top_up(Paisa(paid.amount_paisa.0 - before.0 - refund.amount_paisa.0));
+    let attempt = refund.attempt_id.map(|attempt| attempt.to_string()).unwrap_or_default();
+    let earned = points::refunded::earned_by(tx, paid.user_id, &attempt).await?;
+    let points = share(earned, Paisa(before.0 + refund.amount_paisa.0), paid.amount_paisa)
+        - share(earned, before, paid.amount_paisa);
     if !points::refunded::take(tx, tx.now(), paid.user_id, points, &refund.id.to_string()).await? {
         return Err(Refusal::TopupPointsSpent.into());
     }
@@ -68,6 +69,13 @@ pub(super) async fn reserve(
     let id = transaction_of(tx, posted).await?;
     mark(tx, id, TransactionStatus::Pending, None).await?;
     Ok(id)
+}
+
+/// So many of the points go when `part` of `whole` goes: in proportion, a begun point whole.
+fn share(points: i32, part: Paisa, whole: Paisa) -> i32 {
+    let product = i128::from(points) * i128::from(part.0.clamp(0, whole.0));
+    let whole = i128::from(whole.0.max(1));
+    i32::try_from((product + whole - 1) / whole).unwrap_or(points)
 }
 
 /// The payer has it from the provider.

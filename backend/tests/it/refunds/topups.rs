@@ -76,6 +76,28 @@ async fn a_top_up_goes_back_through_its_provider_in_parts_with_the_points_it_ear
 }
 
 #[tokio::test]
+async fn the_points_that_go_with_a_top_up_are_those_that_it_earned_whatever_is_set_today() {
+    for (today, first_part) in [("0", "0.01"), ("1000", "250.00")] {
+        for test in TestApp::on_each_backend().await {
+            test.provider.refunds(Refunding::default());
+            let staff = test.bearer(staff_token(&test, AdminRole::Admin).await);
+            let rider = rider(&test.app).await;
+            let topup = topped_up(&test, &rider, "500.00").await;
+            crate::points::set(&test, "POINTS_TOPUP", today, true).await;
+            for (part, left) in [(Some(first_part), if today == "0" { 49 } else { 25 }), (None, 0)] {
+                test.clock.advance_ms(1_000);
+                let refund = asked(&test, &rider, part.unwrap_or("rest"), &topup, part).await;
+                approve(&staff, &refund).await.ok();
+                test.drain_jobs().await;
+                let points = test.bearer(&rider.token).get("/api/v1/points/summary").await.ok();
+                assert_eq!(points["current"], left, "{part:?} on {}", test.backend());
+            }
+            assert_settled(&test).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_top_up_that_is_spent_is_not_given_back() {
     for test in TestApp::on_each_backend().await {
         let staff = test.bearer(staff_token(&test, AdminRole::Admin).await);
