@@ -140,6 +140,9 @@ pub const ROSTER_POLL: Duration = Duration::from_secs(1);
 /// Commands in doubt that one briefing names.
 pub const BRIEFING_QUERIES_MAX: u64 = 32;
 
+/// After so long a provider's book shows a refund that it has paid.
+pub const REFUND_SETTLES: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
+
 /// How long a connection to a payment provider may take.
 pub const PROVIDER_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest answer of a payment provider, bytes.

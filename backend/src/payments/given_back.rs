@@ -1,18 +1,22 @@
 //! Money that a provider gave back to the payer after we credited it. A refund of ours explains
 //! it, or else nobody asked for it: then the loss waits in suspense and staff are told, once for
-//! each amount.
+//! each amount. And a refund that its book showed, and shows no more, has failed after all: staff are
+//! told, because the payer does not have the money and the wallet has not either.
 
 use entities::id::PaymentAttemptId;
 use entities::incident::IncidentKind;
 use entities::money::Paisa;
 use entities::payment_attempt;
+use entities::refund::{self, RefundStatus};
 use entities::{ledger_entry, ledger_posting};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::incidents::{self, About};
+use crate::limits::REFUND_SETTLES;
 use crate::payments::book;
+use crate::payments::incidents::refund_came_back;
 use crate::payments::ledger::{Account, Entry, EntryKind};
 use crate::payments::machine::Truth;
 use crate::payments::provider::ProviderPayment;
@@ -40,12 +44,28 @@ pub(crate) async fn account_for(
         case::step(tx, refund.id, Event::GivenBack, Remark::default()).await?;
         unasked = Paisa(unasked.0 - refund.amount_paisa.0);
     }
+    if unasked.0 < 0 && is_missing(tx, attempt.id, Paisa(so_far.0 - known.0)).await? {
+        let missing = Paisa(-unasked.0);
+        return refund_came_back(tx, attempt, so_far, missing).await;
+    }
     if unasked.0 <= 0 {
         return Ok(());
     }
     let entry = Entry::provider_reversal(attempt.id, &attempt.provider, so_far, unasked);
     book::post(tx, tx.now(), &entry.map_err(Error::internal)?, None).await?;
     report(tx, attempt, Some((so_far, unasked)), answer).await
+}
+
+/// Whether refunds that have been done for a while are not in the book. An answer that was given before
+/// the newest one was made does not know it yet.
+async fn is_missing(tx: &Tx, attempt: PaymentAttemptId, shown: Paisa) -> Result<bool> {
+    let done = refund::Entity::find()
+        .filter(refund::Column::AttemptId.eq(attempt))
+        .filter(refund::Column::Status.eq(RefundStatus::Processed))
+        .filter(refund::Column::ProcessedAt.lte(tx.now() - REFUND_SETTLES))
+        .all(tx)
+        .await?;
+    Ok(shown.0 < done.iter().map(|refund| refund.amount_paisa.0).sum::<i64>())
 }
 
 /// What the ledger says was reversed unasked until now.

@@ -3,6 +3,8 @@
 use chrono::{Datelike, NaiveDate};
 use entities::id::ReconciliationReportId;
 use entities::incident::IncidentKind;
+use entities::money::Paisa;
+use entities::payment_attempt;
 
 use crate::db::Tx;
 use crate::error::Result;
@@ -26,4 +28,20 @@ pub(crate) async fn books_differ(
 pub(crate) async fn calendar_ended(tx: &Tx, day: NaiveDate) -> Result<()> {
     let detail = serde_json::json!({ "day": day, "setting": "invoices.bikram_sambat" });
     report(tx, IncidentKind::CalendarEnded, day.year(), About::default(), detail).await
+}
+
+/// A refund that a provider had paid is not in its book any more.
+pub(crate) async fn refund_came_back(
+    tx: &Tx,
+    attempt: &payment_attempt::Model,
+    so_far: Paisa,
+    missing: Paisa,
+) -> Result<()> {
+    let detail = serde_json::json!({
+        "attempt": attempt.id, "intent": attempt.intent_id, "provider": attempt.provider,
+        "provider_reference": attempt.provider_reference, "paid_paisa": attempt.amount_paisa.0,
+        "given_back_paisa": so_far.0, "missing_paisa": missing.0,
+    });
+    let key = format!("{}:{}", attempt.id, so_far.0);
+    report(tx, IncidentKind::RefundCameBack, key, About::default(), detail).await
 }

@@ -172,7 +172,8 @@ fn next_attempt(state: State, event: Event, now: DateTime<Utc>) -> (AttemptState
     use AttemptState as A;
     let stays = (state.attempt, Effect::None);
     match (state.attempt, event) {
-        (A::Succeeded, Event::Synced(Truth::GivenBack | Truth::PartlyGivenBack(_))) => {
+        // Also when nothing is back: a refund that was paid may have failed afterwards.
+        (A::Succeeded, Event::Synced(Truth::Paid | Truth::GivenBack | Truth::PartlyGivenBack(_))) => {
             (A::Succeeded, Effect::AccountForGivenBack)
         }
         // Nothing moves these. An answer that is older than `given_back` may still say "paid".
@@ -369,7 +370,7 @@ mod tests {
             ),
             (A::Mismatch, Synced(Truth::GivenBack), 5, A::Mismatch, I::NeedsReview, Effect::None),
             // The end.
-            (A::Succeeded, Synced(Truth::Paid), 5, A::Succeeded, I::Completed, Effect::None),
+            (A::Succeeded, Synced(Truth::Paid), 5, A::Succeeded, I::Completed, Effect::AccountForGivenBack),
             (A::Succeeded, Synced(Truth::Failed), 5, A::Succeeded, I::Completed, Effect::None),
             (A::Succeeded, CancelledByRider, 5, A::Succeeded, I::Completed, Effect::None),
             (A::Mismatch, Synced(Truth::Paid), 5, A::Mismatch, I::NeedsReview, Effect::None),

@@ -153,6 +153,11 @@ impl PaymentProvider for Stripe {
         event::read(call.body, self.settings.live)
     }
 
+    /// Its list of refunds names ours, and the Idempotency-Key keeps two that are sent at once one.
+    fn remembers_refunds(&self) -> bool {
+        true
+    }
+
     /// Looks for the refund first: Stripe forgets an Idempotency-Key after a day, its books never.
     async fn refund(&self, refund: &RefundOrder) -> Result<RefundAnswer, ProviderError> {
         let payment = match &refund.transaction_id {

@@ -43,6 +43,7 @@ text_enum! {
         PaymentMismatch = "payment_mismatch",
         PaymentUnknown = "payment_unknown",
         PaymentReversed = "payment_reversed",
+        RefundCameBack = "refund_came_back",
         LedgerMismatch = "ledger_mismatch",
         BooksDiffer = "books_differ",
         CalendarEnded = "calendar_ended",

@@ -1,12 +1,14 @@
 //! Top-ups through Stripe's Checkout: what Stripe's book says is credited, once.
 
 use super::stripe_world::{KEY, SECRET, StripeWorld};
+use crate::staff::staff_token;
 use backend::payments::provider::{
     GivenBack, PlacedOrder, ProviderError, ProviderPayment, ProviderStatus, RefundAnswer, RefundOrder,
     RefundOutcome,
 };
 use doubles::Misbehaviour;
 use doubles::stripe::Button;
+use entities::admin_profile::AdminRole;
 use entities::money::Paisa;
 use entities::payment_attempt::PaymentAttemptState;
 use serde_json::json;
@@ -237,6 +239,7 @@ async fn a_refund_is_made_once_however_often_it_is_asked_for() {
     let open = world.open("a-top-up", "500.00").await;
     let back = world.press(&open, Button::Pay).unwrap();
     world.come_back(&back).await;
+    assert!(world.test.app.providers.named("stripe").unwrap().remembers_refunds());
     let first = world.refund("refund-1", 20_000).await.unwrap();
     assert_eq!(first.outcome, RefundOutcome::Succeeded);
     assert_eq!(world.refund("refund-1", 20_000).await.unwrap(), first);
@@ -269,4 +272,32 @@ async fn a_refund_whose_answer_was_lost_is_found_again() {
     assert!(matches!(world.refund("refund-1", 20_000).await, Err(ProviderError::Unavailable(_))));
     assert_eq!(world.refund("refund-1", 20_000).await.unwrap().outcome, RefundOutcome::Succeeded);
     assert_eq!(world.stripe.book().refunds.len(), 1);
+}
+
+#[tokio::test]
+async fn a_refund_that_fails_after_it_was_paid_is_shown_to_staff() {
+    for world in StripeWorld::each().await {
+        let open = world.open("a-top-up", "500.00").await;
+        let back = world.press(&open, Button::Pay).unwrap();
+        world.come_back(&back).await;
+        world.tell_all().await;
+        let rider = world.test.bearer(&world.rider.token);
+        let listed = rider.get("/api/v1/payments/transactions?transaction_type=topup").await.ok();
+        let path = format!("/api/v1/payments/refunds/{}", listed["items"][0]["id"].as_str().unwrap());
+        let asked = rider.post_once("ask-for-it-back", &path, json!({ "reason": "I left." })).await.ok();
+        let staff = staff_token(&world.test, AdminRole::Admin).await;
+        let path = format!("/api/v1/admin/payments/refunds/{}/approve", asked["id"].as_str().unwrap());
+        world.test.bearer(staff).post_once("approve-it-now", &path, json!({})).await.ok();
+        world.tell_all().await;
+        world.wait(2).await;
+        let refunds = rider.get("/api/v1/payments/refunds").await.ok();
+        assert_eq!(refunds["items"][0]["status"], "processed");
+        assert!(world.incidents().await.is_empty());
+
+        let made = world.stripe.book().refunds[0].id.clone();
+        world.stripe.finish_refund(&made, false);
+        world.tell_all().await;
+        world.tell_all().await;
+        assert_eq!(world.incidents().await, ["refund_came_back"], "{}", world.test.backend());
+    }
 }
