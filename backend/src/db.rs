@@ -25,7 +25,7 @@ use crate::{crash, limits};
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
+    ConnAcquireErr, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
     ExecResult, IsolationLevel, QueryResult, RuntimeErr, SqlErr, SqliteTransactionMode, Statement,
     TransactionOptions, TransactionTrait,
 };
@@ -325,6 +325,11 @@ pub fn is_constraint_violation(error: &DbErr) -> bool {
     is_unique_violation(error) || is_foreign_key_violation(error) || is_check_violation(error)
 }
 
+/// Whether no connection was free in [`limits::ACQUIRE_TIMEOUT`]: nothing was done, and later it may be.
+pub fn is_busy(error: &DbErr) -> bool {
+    matches!(error, DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
+}
+
 /// A transient failure after which the whole closure may run again.
 pub fn retryable(error: &DbErr) -> bool {
     match database_code(error).as_deref() {
@@ -447,6 +452,9 @@ where
         let outcome = match (self.outcome, committed) {
             (Some(Err(error)), _) => Err(error),
             (Some(Ok(value)), Ok(())) => Ok(value),
+            (_, Err(error)) if error.database().is_some_and(is_busy) => {
+                Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout).into())
+            }
             (_, Err(error)) => Err(DbErr::Custom(format!("the shared commit failed: {error}")).into()),
             (None, Ok(())) => Err(Error::internal("the write was never run")),
         };

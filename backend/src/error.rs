@@ -3,6 +3,7 @@
 //! A domain lists what it refuses in one `Refusal` enum, ordered by precedence, made by `refusals!`.
 //! The list of all codes in the documentation is made from the same tables.
 
+use crate::db;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sea_orm::DbErr;
@@ -18,6 +19,9 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 const RATE_LIMIT_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+
+/// When to come back if there was no connection to the database, seconds.
+const BUSY_RETRY_AFTER_S: u64 = 1;
 
 /// The result of everything that may fail in the backend.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -201,8 +205,15 @@ pub struct InternalFailure(pub Arc<anyhow::Error>);
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
+        let is_busy = self.database().is_some_and(db::is_busy);
         match self {
             Self::Problem(problem) => problem.response(None),
+            // Nothing is broken and nothing was done: there are more callers than connections.
+            Self::Internal(_) if is_busy => {
+                metrics::counter!("chautari_database_busy_total").increment(1);
+                let problem = RequestRefusal::Unavailable.problem().detail("The database is busy; try again.");
+                problem.retry_after_s(BUSY_RETRY_AFTER_S).response(None)
+            }
             Self::Internal(chain) => {
                 let mut response = Problem::from(RequestRefusal::Internal).response(None);
                 response.extensions_mut().insert(InternalFailure(Arc::new(chain)));
@@ -341,6 +352,17 @@ mod tests {
     fn a_refusal_finds_its_own_row() {
         assert_eq!(RequestRefusal::IdempotencyKeyReused.problem().kind.code, "idempotency_key_reused");
         assert_eq!(RequestRefusal::Internal.problem().kind.status, 500);
+    }
+
+    #[test]
+    fn a_database_without_a_free_connection_is_away_for_a_moment() {
+        let busy = DbErr::ConnectionAcquire(sea_orm::ConnAcquireErr::Timeout);
+        let busy = Error::from(anyhow::Error::from(busy).context("while reading")).into_response();
+        assert_eq!(busy.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(busy.headers()[header::RETRY_AFTER], "1");
+        assert_eq!(busy.headers()[header::CONTENT_TYPE], PROBLEM_JSON);
+        let closed = DbErr::ConnectionAcquire(sea_orm::ConnAcquireErr::ConnectionClosed);
+        assert_eq!(Error::from(closed).into_response().status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 
     #[test]

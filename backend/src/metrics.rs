@@ -24,6 +24,10 @@ pub(crate) fn describe() {
         "Writes that PostgreSQL asked to repeat after a deadlock or a serialization failure."
     );
     describe_counter!(
+        "chautari_database_busy_total",
+        "Requests that were answered 503 because no connection to the database became free in time."
+    );
+    describe_counter!(
         "chautari_cache_reads_total",
         "Reads of answers that everybody gets alike, by section and outcome: hit (from memory) or miss."
     );

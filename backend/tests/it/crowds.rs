@@ -4,6 +4,7 @@
 use crate::payments::{ask_for, assert_sound, balance, open, press, verify};
 use crate::riders::rider;
 use crate::test_app::{Answer, TestApp};
+use axum::http::{StatusCode, header};
 use backend::limits;
 use entities::{ledger_entry, payment_attempt, payment_intent, sandbox_payment};
 use futures::future::join_all;
@@ -13,14 +14,16 @@ use serde_json::{Value, json};
 /// A crowd.
 pub(crate) const MANY: usize = 200;
 
-/// Asks again while the server says that it is overloaded, as an app does: a crowd may wait longer for a
-/// connection than the server lets it.
+/// Asks again while the server says that it is busy, as an app does: a crowd may wait longer for a connection than
+/// the server lets it. Any other failure is one.
 pub(crate) async fn insist<F: Future<Output = Answer>>(ask: impl Fn() -> F) -> Answer {
     loop {
         let answer = ask().await;
-        if !answer.status.is_server_error() {
+        if answer.status != StatusCode::SERVICE_UNAVAILABLE {
+            assert!(!answer.status.is_server_error(), "{} {}", answer.status, answer.body);
             return answer;
         }
+        assert!(answer.headers.contains_key(header::RETRY_AFTER), "{}", answer.body);
     }
 }
 

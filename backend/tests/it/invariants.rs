@@ -94,6 +94,7 @@ const PROOFS: &[(&str, &str, &[&str])] = &[
             "the_sandbox_any_order_of_hints_ends_as_the_provider_says",
             "khalti_any_order_of_hints_ends_as_the_provider_says",
             "esewa_any_order_of_hints_ends_as_the_provider_says",
+            "stripe_any_order_of_hints_ends_as_the_provider_says",
         ],
     ),
     (
@@ -102,6 +103,10 @@ const PROOFS: &[(&str, &str, &[&str])] = &[
         &[
             "a_top_up_that_dies_at_any_step_is_credited_once",
             "a_rental_that_dies_at_any_step_is_charged_once",
+            "a_top_up_at_a_provider_that_dies_at_any_step_is_credited_once",
+            "a_call_of_a_provider_that_dies_at_any_step_is_followed_once",
+            "a_refund_to_the_wallet_that_dies_at_any_step_is_made_once",
+            "a_refund_through_a_provider_that_dies_at_any_step_is_made_once",
         ],
     ),
     (

@@ -4,6 +4,8 @@
 //!
 //! The crash runs of the whole program (`tests/it/crash`) do the same with a real process and its named points.
 
+mod providers;
+
 use crate::payments::{ask_for, assert_sound, balance, press, verify};
 use crate::riders::{Rider, rider};
 use crate::test_app::TestApp;
@@ -33,8 +35,19 @@ pub(crate) async fn cut_off<T>(operation: impl Future<Output = T>, steps: usize)
     .await
 }
 
+/// Runs a story again and again, cut off one step later each time, until it was over before its time came. The
+/// story gets the number of the step and answers whether it was whole.
+pub(crate) async fn at_each_step(what: &str, mut story: impl AsyncFnMut(usize) -> bool) {
+    let mut steps = 0;
+    while !story(steps).await {
+        steps += 1;
+        assert!(steps < STEPS_MAX, "{what} never ends");
+    }
+    assert!(steps > 0, "{what} was not cut off once");
+}
+
 /// What a program does that starts on the books of one that died.
-async fn restart(test: &TestApp) {
+pub(crate) async fn restart(test: &TestApp) {
     test.clock.advance_ms(limits::JOB_LEASE.num_milliseconds().unsigned_abs() + 1);
     jobs::take_over(&test.app).await.unwrap();
     test.drain_jobs().await;

@@ -20,6 +20,7 @@ pub struct Event {
     pub kind: String,
     /// The whole event; a delivery is these very bytes.
     pub body: String,
+    object_id: String,
     due_at: DateTime<Utc>,
     tries: usize,
     delivered: bool,
@@ -27,12 +28,14 @@ pub struct Event {
 
 impl Event {
     pub(super) fn new(id: String, kind: &str, object: Value, live: bool, now: DateTime<Utc>) -> Self {
+        let object_id = object["id"].as_str().unwrap_or_default().to_owned();
         let body = json!({
             "id": id, "object": "event", "api_version": "2026-06-24.dahlia", "created": now.timestamp(),
             "data": { "object": object }, "livemode": live, "pending_webhooks": 1,
             "request": { "id": null, "idempotency_key": null }, "type": kind,
         });
-        Self { id, kind: kind.to_owned(), body: body.to_string(), due_at: now, tries: 0, delivered: false }
+        let (kind, body) = (kind.to_owned(), body.to_string());
+        Self { id, kind, body, object_id, due_at: now, tries: 0, delivered: false }
     }
 }
 
@@ -66,6 +69,14 @@ impl Site<Stripe> {
     /// Every event so far, oldest first.
     pub fn events(&self) -> Vec<Event> {
         self.book().events.clone()
+    }
+
+    /// Those about a session or its intent, oldest first.
+    pub fn events_of(&self, session: &str) -> Vec<Event> {
+        let book = self.book();
+        let intent = book.sessions.get(session).and_then(|session| session.intent.as_deref());
+        let is_of = |event: &&Event| event.object_id == session || Some(event.object_id.as_str()) == intent;
+        book.events.iter().filter(is_of).cloned().collect()
     }
 
     /// The event as a request, signed now.

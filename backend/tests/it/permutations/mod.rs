@@ -9,6 +9,7 @@
 
 mod doubles;
 mod sandbox;
+mod stripe;
 
 use crate::riders::{Rider, rider};
 use crate::test_app::{Answer, TestApp};
@@ -32,6 +33,10 @@ const STEPS: u32 = 10;
 pub(crate) trait Counterpart: Sync {
     /// The word in `payment_methods.gateway`.
     fn name(&self) -> &'static str;
+    /// The smallest payment it takes, rupees.
+    fn least_rupees(&self) -> i64 {
+        10
+    }
     /// The browser goes to the page.
     fn page_opens(&self, payment: &Payment);
     /// Somebody pays on the page; answers whether it took the money.
@@ -117,7 +122,7 @@ async fn batch(seed: u64, test: &TestApp, provider: &impl Counterpart) {
     if random.below(3) == 0 {
         provider.behaves(test, Manners::LosesAnswers);
     }
-    let wishes: Vec<_> = (0..BATCH).map(|_| (10 + i64::from(random.below(500))) * 100).collect();
+    let wishes: Vec<_> = (0..BATCH).map(|_| (provider.least_rupees() + i64::from(random.below(500))) * 100).collect();
     let first = join_all(wishes.iter().map(|paisa| ask_once(test, &method, *paisa))).await;
     provider.behaves(test, Manners::Good);
     let mut cases = Vec::new();

@@ -6,6 +6,6 @@ mod every_provider;
 mod khalti;
 mod outages;
 mod stripe;
-mod stripe_world;
+pub(crate) mod stripe_world;
 mod webhooks;
 pub(crate) mod world;

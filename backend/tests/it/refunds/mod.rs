@@ -1,6 +1,7 @@
 //! Refunds through HTTP: the rider asks, staff decide, the money goes back once.
 
 mod charges;
+mod kills;
 mod topups;
 
 use crate::ledger::{bill, capture, hold};
