@@ -223,8 +223,9 @@ pub(crate) async fn open_page(app: &App, attempt_id: PaymentAttemptId) -> Result
     let (_, intent) = sync::load(app.db.read(), attempt_id).await?;
     // The page belongs to the newest attempt, whichever the rider's key once made.
     let newest = status::attempts_of(app.db.read(), intent.id).await?.into_iter().next();
-    let attempt = newest.ok_or(Refusal::IntentNotFound)?;
-    let attempt_id = attempt.id;
+    let attempt_id = newest.ok_or(Refusal::IntentNotFound)?.id;
+    // Both rows of one moment: somebody else may have opened the page since.
+    let (attempt, intent) = sync::load(app.db.read(), attempt_id).await?;
     if intent.gateway_url.is_some() {
         return shown(attempt, intent);
     }
