@@ -211,7 +211,8 @@ impl IntoResponse for Error {
             // Nothing is broken and nothing was done: there are more callers than connections.
             Self::Internal(_) if is_busy => {
                 metrics::counter!("chautari_database_busy_total").increment(1);
-                let problem = RequestRefusal::Unavailable.problem().detail("The database is busy; try again.");
+                let problem =
+                    RequestRefusal::Unavailable.problem().detail("The database is busy; try again.");
                 problem.retry_after_s(BUSY_RETRY_AFTER_S).response(None)
             }
             Self::Internal(chain) => {

@@ -122,7 +122,8 @@ async fn batch(seed: u64, test: &TestApp, provider: &impl Counterpart) {
     if random.below(3) == 0 {
         provider.behaves(test, Manners::LosesAnswers);
     }
-    let wishes: Vec<_> = (0..BATCH).map(|_| (provider.least_rupees() + i64::from(random.below(500))) * 100).collect();
+    let wishes: Vec<_> =
+        (0..BATCH).map(|_| (provider.least_rupees() + i64::from(random.below(500))) * 100).collect();
     let first = join_all(wishes.iter().map(|paisa| ask_once(test, &method, *paisa))).await;
     provider.behaves(test, Manners::Good);
     let mut cases = Vec::new();

@@ -60,7 +60,7 @@ impl Counterpart for Played<'_> {
 
     /// Half a dollar.
     fn least_rupees(&self) -> i64 {
-        70
+        100
     }
 
     fn page_opens(&self, _payment: &Payment) {}

@@ -73,7 +73,8 @@ async fn a_refund_to_the_wallet_that_dies_at_any_step_is_made_once() {
 async fn paid_by_card(world: &StripeWorld, rider: &Rider) -> (String, String) {
     let test = &world.test;
     let methods = test.anonymous().get("/api/v1/payments/methods").await.ok();
-    let method = methods["items"].as_array().unwrap().iter().find(|item| item["gateway"] == "stripe").unwrap();
+    let method =
+        methods["items"].as_array().unwrap().iter().find(|item| item["gateway"] == "stripe").unwrap();
     let amount = json!({ "amount": "500.00", "currency": "NPR" });
     let body = json!({ "amount": amount, "payment_method_id": method["id"] });
     let path = "/api/v1/payments/wallet/topup-intent";
