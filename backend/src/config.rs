@@ -324,8 +324,7 @@ impl StripeSettings {
         };
         if !self.webhook_secrets.iter().all(is_secret) {
             return Err(
-                "payments.stripe.webhook_secrets: each is whsec_ and what follows it in Stripe's dashboard"
-                    .to_owned(),
+                "payments.stripe.webhook_secrets: each begins with whsec_ and is copied whole".to_owned()
             );
         }
         match self.live && !self.base_url().starts_with("https://") {
