@@ -325,9 +325,12 @@ pub fn is_constraint_violation(error: &DbErr) -> bool {
     is_unique_violation(error) || is_foreign_key_violation(error) || is_check_violation(error)
 }
 
-/// Whether no connection was free in [`limits::ACQUIRE_TIMEOUT`]: nothing was done, and later it may be.
+/// Whether the database had no connection or no time for this: nothing was done, and later it may be.
 pub fn is_busy(error: &DbErr) -> bool {
     matches!(error, DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
+        // PostgreSQL: a statement that waited too long for others, and too many connections.
+        || matches!(database_code(error).as_deref(), Some("57014" | "55P03" | "53300"))
+        || retryable(error)
 }
 
 /// A transient failure after which the whole closure may run again.
