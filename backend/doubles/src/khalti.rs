@@ -339,6 +339,7 @@ fn back_url(order: &Order) -> String {
         ("tidx", transaction),
         ("amount", &amount),
         ("total_amount", &amount),
+        // Masked by Khalti itself, so that the query tells nobody's number.
         ("mobile", if paid { "98XXXXX000" } else { "" }),
         ("status", &order.status),
         ("purchase_order_id", &order.purchase_order_id),

@@ -1,7 +1,7 @@
 //! What a rider is going to pay through a provider, whatever for: an order there, and its page.
 //!
-//! Two transactions with the provider's call between them: [`place`] writes down what is wanted and
-//! the job that watches over it; [`open_page`] opens the page. Whatever breaks between, it is called
+//! Two transactions with the provider's call between them: `place` writes down what is wanted and
+//! the job that watches over it; `open_page` opens the page. Whatever breaks between, it is called
 //! again and goes on where it broke. What arrives is credited to the wallet, always; what it was
 //! for is told as [`News::IntentPaid`](super::News) and done by the domain that wanted it.
 

@@ -4,7 +4,7 @@
 use crate::payments::{ask_for, assert_sound, balance, open, press, verify};
 use crate::riders::rider;
 use crate::test_app::{Answer, TestApp};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use backend::limits;
 use entities::{ledger_entry, payment_attempt, payment_intent, sandbox_payment};
 use futures::future::join_all;
@@ -23,6 +23,7 @@ pub(crate) async fn insist<F: Future<Output = Answer>>(ask: impl Fn() -> F) -> A
             assert!(!answer.status.is_server_error(), "{} {}", answer.status, answer.body);
             return answer;
         }
+        assert!(answer.headers.contains_key(header::RETRY_AFTER), "{}", answer.body);
     }
 }
 

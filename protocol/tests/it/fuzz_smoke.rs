@@ -58,6 +58,8 @@ fn the_corpus_holds_every_golden_vector() {
     }
 }
 
+/// A tool rather than a test: it overwrites files of the repository, so a person starts it after new
+/// golden vectors. Whether the corpus is up to date is what the test above proves every time.
 #[test]
 #[ignore = "writes the corpus, see fuzz/README.md"]
 fn the_corpus_is_written_anew() {

@@ -195,6 +195,8 @@ fn on_runtime<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(work)
 }
 
+/// The child of the tests above, which start this binary again with this one name. Alone it has nobody
+/// who tells it what to write, and nobody who kills it.
 #[test]
 #[ignore = "the process that the other tests of this file kill"]
 fn writer() {

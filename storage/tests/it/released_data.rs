@@ -45,7 +45,8 @@ async fn the_data_of_version_1_open_and_say_what_was_written() {
     store.close().await.unwrap();
 }
 
-/// Writes a data directory of the present release; run it by hand for a new version.
+/// Writes a data directory of the present release. A tool rather than a test: a person starts it once for
+/// a new version and commits what it wrote, because what a release wrote must never be written anew.
 #[tokio::test]
 #[ignore = "writes into the repository"]
 async fn write_the_data_of_this_release() {
