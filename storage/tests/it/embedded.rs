@@ -272,8 +272,7 @@ async fn a_full_disk_refuses_and_room_recovers_it() {
 }
 
 fn small_disk() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "the machine says what a test may use")]
-    let environment = |name| std::env::var_os(name);
+    let environment = std::env::var_os::<&str>;
     match environment("CHAUTARI_TEST_SMALL_DISK") {
         Some(directory) if directory != "none" => Some(directory.into()),
         Some(_) => {
