@@ -4,6 +4,7 @@ extern crate chautari_entities as entities;
 
 mod agreement;
 mod constraints;
+mod diagram;
 mod migrations;
 mod rows;
 mod words;
