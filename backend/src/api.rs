@@ -1,6 +1,7 @@
 //! The API's description: OpenAPI made from the handlers, the Swagger page, and the list of problem codes.
 
 use crate::app::{self, App};
+use crate::auth::Permission;
 use crate::error::{ProblemBody, ProblemKind, RequestRefusal};
 use axum::Router;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -67,6 +68,18 @@ fn description() -> String {
     );
     for kind in problem_codes() {
         text.push_str(&format!("| `{}` | {} | {} |\n", kind.code, kind.status, kind.title));
+    }
+    text.push_str(
+        "\nStaff operations name what they need in `x-permission`:\n\n| permission | who has it | what for |\n|---|---|---|\n",
+    );
+    for permission in Permission::ALL {
+        let roles: Vec<_> = permission.roles().iter().map(|role| role.as_str()).collect();
+        text.push_str(&format!(
+            "| `{}` | {} | {} |\n",
+            permission.as_str(),
+            roles.join(", "),
+            permission.says()
+        ));
     }
     text
 }

@@ -2,6 +2,10 @@
 //!
 //! Tokens are 32 random bytes in hexadecimal; the database keeps only their SHA-256.
 
+pub mod permission;
+
+pub use permission::Permission;
+
 use crate::app::App;
 use crate::error::{Error, RequestRefusal, Result};
 use crate::limits;
@@ -85,12 +89,9 @@ pub struct Staff {
 }
 
 impl Staff {
-    /// Refuses moderators: they may look and answer riders, and change nothing else.
-    pub fn may_change(&self) -> Result<()> {
-        match self.role {
-            AdminRole::SuperAdmin | AdminRole::Admin => Ok(()),
-            AdminRole::Moderator => Err(RequestRefusal::Forbidden.into()),
-        }
+    /// Refuses what the role does not allow.
+    pub fn may(&self, permission: Permission) -> Result<()> {
+        permission.require(self.role)
     }
 }
 
@@ -113,6 +114,7 @@ impl FromRequestParts<App> for Staff {
         if !admin.is_active {
             return Err(RequestRefusal::Forbidden.into());
         }
+        permission::hold_to_description(parts, admin.role)?;
         let ClientAddress(address) = ClientAddress::of(app, &parts.headers, &parts.extensions);
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         Ok(Self {

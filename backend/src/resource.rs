@@ -29,7 +29,7 @@ pub(crate) use describe::routes;
 
 use crate::app::App;
 use crate::audit;
-use crate::auth::Staff;
+use crate::auth::{Permission, Staff};
 use crate::cache::Section;
 use crate::db::{self, Tx};
 use crate::error::{Error, Result};
@@ -54,6 +54,10 @@ pub trait Resource: Clone + Serialize + DeserializeOwned + ToSchema + Send + Syn
     const NAME: &'static str;
     /// Where staff find it, like `/admin/faqs`.
     const PATH: &'static str;
+    /// Who may see it as staff do.
+    const MAY_READ: Permission = Permission::ContentRead;
+    /// Who may write it.
+    const MAY_CHANGE: Permission = Permission::ContentChange;
     /// What of the cache a write makes stale.
     const STALE: &'static [Section];
     /// JSON pointers to the fields that no two rows may share.
@@ -157,7 +161,7 @@ async fn create<R: Resource>(
     State(app): State<App>,
     Json(fields): Json<R>,
 ) -> Result<(StatusCode, Json<Entry<R>>)> {
-    staff.may_change()?;
+    staff.may(R::MAY_CHANGE)?;
     let fields = checked(fields)?;
     let written = app.db.write(move |tx| {
         let (staff, fields) = (staff.clone(), fields.clone());
@@ -182,7 +186,7 @@ async fn replace<R: Resource>(
     Path(id): Path<Uuid>,
     Json(fields): Json<R>,
 ) -> Result<Json<Entry<R>>> {
-    staff.may_change()?;
+    staff.may(R::MAY_CHANGE)?;
     let fields = checked(fields)?;
     let written = app.db.write(move |tx| {
         let (staff, fields) = (staff.clone(), fields.clone());
@@ -207,7 +211,7 @@ async fn delete<R: Resource>(
     State(app): State<App>,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode> {
-    staff.may_change()?;
+    staff.may(R::MAY_CHANGE)?;
     let written = app.db.write(move |tx| {
         let staff = staff.clone();
         Box::pin(async move {

@@ -1,5 +1,6 @@
 //! Goals as staff set them: `admin/achievements`.
 
+use crate::auth::Permission;
 use crate::cache::Section;
 use crate::limits;
 use crate::resource::{Checks, Resource, columns};
@@ -34,6 +35,8 @@ pub(super) struct AchievementFields {
 impl Resource for AchievementFields {
     const NAME: &'static str = "achievement";
     const PATH: &'static str = "/admin/achievements";
+    const MAY_READ: Permission = Permission::RewardsRead;
+    const MAY_CHANGE: Permission = Permission::RewardsChange;
     const STALE: &'static [Section] = &[];
     columns! {
         achievement: name, description, criteria_type, criteria_value, reward_type, reward_value, is_active;

@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::audit;
-use crate::auth::Staff;
+use crate::auth::{Permission, Staff};
 use crate::db::Tx;
 use crate::error::{Error, Problem, ProblemBody, Result};
 use crate::extract::{Json, Query};
@@ -113,7 +113,7 @@ async fn on_sale(app: &App) -> Result<Packages> {
 }
 
 /// All packages, newest first.
-#[utoipa::path(get, path = "/admin/packages", tag = "staff", params(PageQuery), security(("staff" = [])), responses((status = 200, body = Page<PackageView>), (status = 401, body = ProblemBody)))]
+#[utoipa::path(get, path = "/admin/packages", tag = "staff", extensions(("x-permission" = json!(Permission::PricesRead))), params(PageQuery), security(("staff" = [])), responses((status = 200, body = Page<PackageView>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
 pub(super) async fn list_packages_for_staff(
     _: Staff,
     State(app): State<App>,
@@ -125,13 +125,13 @@ pub(super) async fn list_packages_for_staff(
 }
 
 /// Makes a package and puts it on sale.
-#[utoipa::path(post, path = "/admin/packages", tag = "staff", request_body = NewPackage, security(("staff" = [])), responses((status = 201, body = PackageView), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 422, body = ProblemBody)))]
+#[utoipa::path(post, path = "/admin/packages", tag = "staff", extensions(("x-permission" = json!(Permission::PricesChange))), request_body = NewPackage, security(("staff" = [])), responses((status = 201, body = PackageView), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub(crate) async fn create_package(
     staff: Staff,
     State(app): State<App>,
     Json(new): Json<NewPackage>,
 ) -> Result<(StatusCode, Json<PackageView>)> {
-    staff.may_change()?;
+    staff.may(Permission::PricesChange)?;
     check(&new)?;
     let package = app
         .db

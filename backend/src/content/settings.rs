@@ -5,7 +5,7 @@
 use super::Items;
 use crate::app::App;
 use crate::app_config::{self, KEYS};
-use crate::auth::Staff;
+use crate::auth::{Permission, Staff};
 use crate::cache::{Section, Shared};
 use crate::error::{Error, ProblemBody, Result};
 use crate::extract::Json;
@@ -43,6 +43,8 @@ pub(super) struct AppConfigFields {
 impl Resource for AppConfigFields {
     const NAME: &'static str = "app_config";
     const PATH: &'static str = "/admin/app-configs";
+    const MAY_READ: Permission = Permission::SettingsRead;
+    const MAY_CHANGE: Permission = Permission::SettingsChange;
     const STALE: &'static [Section] = &[Section::Settings];
     const UNIQUE: &'static [&'static str] = &["/config_key"];
     columns! {
@@ -80,7 +82,7 @@ pub(super) struct KnownSetting {
 }
 
 /// Every setting that there is, with type, default, bounds and unit.
-#[utoipa::path(get, path = "/admin/app-configs/keys", tag = "staff", security(("staff" = [])), responses((status = 200, body = Items<KnownSetting>), (status = 401, body = ProblemBody)))]
+#[utoipa::path(get, path = "/admin/app-configs/keys", tag = "staff", extensions(("x-permission" = json!(Permission::SettingsRead))), security(("staff" = [])), responses((status = 200, body = Items<KnownSetting>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
 pub(super) async fn known(_: Staff) -> Result<Json<Items<KnownSetting>>> {
     let items = KEYS.iter().map(|key| KnownSetting {
         config_key: key.name,

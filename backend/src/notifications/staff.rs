@@ -1,6 +1,7 @@
 //! What staff write of notifications: texts (`admin/notification-templates`) and the channels of each class
 //! (`admin/notification-rules`).
 
+use crate::auth::Permission;
 use crate::cache::Section;
 use crate::limits;
 use crate::notifications::{occasions, template};
@@ -51,6 +52,8 @@ pub(super) struct NotificationTemplateFields {
 impl Resource for NotificationTemplateFields {
     const NAME: &'static str = "notification_template";
     const PATH: &'static str = "/admin/notification-templates";
+    const MAY_READ: Permission = Permission::NotificationsRead;
+    const MAY_CHANGE: Permission = Permission::NotificationsChange;
     const STALE: &'static [Section] = &[];
     const UNIQUE: &'static [&'static str] = &["/slug", "/name"];
     columns! {
@@ -98,6 +101,8 @@ pub(super) struct NotificationRuleFields {
 impl Resource for NotificationRuleFields {
     const NAME: &'static str = "notification_rule";
     const PATH: &'static str = "/admin/notification-rules";
+    const MAY_READ: Permission = Permission::NotificationsRead;
+    const MAY_CHANGE: Permission = Permission::NotificationsChange;
     const STALE: &'static [Section] = &[];
     const UNIQUE: &'static [&'static str] = &["/notification_type"];
     columns! {

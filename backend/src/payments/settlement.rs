@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::audit;
-use crate::auth::Staff;
+use crate::auth::{Permission, Staff};
 use crate::error::{Error, Problem, ProblemBody, Result};
 use crate::extract::{IdempotencyKey, Json};
 use crate::idempotency::{self, Answered};
@@ -50,16 +50,16 @@ pub struct Settlement {
 }
 
 /// Enters a payment of a provider to our bank. The same bank reference with other amounts is refused.
-#[utoipa::path(post, path = "/admin/payments/settlements", tag = "staff", security(("staff" = [])), request_body = Settle,
+#[utoipa::path(post, path = "/admin/payments/settlements", tag = "staff", extensions(("x-permission" = json!(Permission::PaymentsChange))), security(("staff" = [])), request_body = Settle,
     params(("Idempotency-Key" = String, Header, description = "Makes a repeated request the same request")),
-    responses((status = 201, body = Settlement), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
+    responses((status = 201, body = Settlement), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
 pub(crate) async fn settle(
     staff: Staff,
     State(app): State<App>,
     key: IdempotencyKey,
     Json(settle): Json<Settle>,
 ) -> Result<Answered> {
-    staff.may_change()?;
+    staff.may(Permission::PaymentsChange)?;
     if !app.providers.has(&settle.provider) {
         return Err(Problem::invalid("/provider", "is not set up here").into());
     }

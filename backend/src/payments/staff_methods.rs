@@ -1,6 +1,7 @@
 //! Ways to bring money in, as staff see them: `admin/payment-methods`. Keys of providers are settings of the
 //! operator and never in a row.
 
+use crate::auth::Permission;
 use crate::cache::Section;
 use crate::limits;
 use crate::money::Money;
@@ -47,6 +48,8 @@ fn nothing() -> Value {
 impl Resource for PaymentMethodFields {
     const NAME: &'static str = "payment_method";
     const PATH: &'static str = "/admin/payment-methods";
+    const MAY_READ: Permission = Permission::SettingsRead;
+    const MAY_CHANGE: Permission = Permission::SettingsChange;
     const STALE: &'static [Section] = &[];
     columns! {
         payment_method: name, gateway, is_active, configuration, min_amount = min_amount_paisa, max_amount = max_amount_paisa, supported_currencies;

@@ -6,7 +6,7 @@
 use super::{Refusal, inbox};
 use crate::app::App;
 use crate::audit;
-use crate::auth::Staff;
+use crate::auth::{Permission, Staff};
 use crate::db::{self, Tx};
 use crate::error::{Error, ProblemBody, Result};
 use crate::extract::{Json, Path};
@@ -35,14 +35,14 @@ pub struct AppliedEvent {
 }
 
 /// Applies a parked event and resolves its incident. An event that was applied meanwhile changes nothing.
-#[utoipa::path(post, path = "/admin/incidents/{id}/apply-again", tag = "staff", params(("id" = IncidentId, Path)), security(("staff" = [])),
+#[utoipa::path(post, path = "/admin/incidents/{id}/apply-again", tag = "staff", extensions(("x-permission" = json!(Permission::IncidentsChange))), params(("id" = IncidentId, Path)), security(("staff" = [])),
     responses((status = 200, body = AppliedEvent), (status = "4XX", body = ProblemBody)))]
 pub(crate) async fn apply_again(
     staff: Staff,
     State(app): State<App>,
     Path(id): Path<IncidentId>,
 ) -> Result<Json<AppliedEvent>> {
-    staff.may_change()?;
+    staff.may(Permission::IncidentsChange)?;
     let write = app.db.write(move |tx| {
         let staff = staff.clone();
         Box::pin(async move {

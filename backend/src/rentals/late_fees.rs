@@ -8,7 +8,7 @@ pub mod trial;
 use super::Refusal;
 use crate::app::App;
 use crate::audit;
-use crate::auth::Staff;
+use crate::auth::{Permission, Staff};
 use crate::db::Tx;
 use crate::error::{Problem, ProblemBody, Result};
 use crate::extract::{Json, Path, Query};
@@ -79,8 +79,8 @@ impl From<late_fee_config::Model> for LateFee {
 }
 
 /// All versions, newest first.
-#[utoipa::path(get, path = "/admin/late-fee-configs", tag = "staff", params(PageQuery), security(("staff" = [])),
-    responses((status = 200, body = Page<LateFee>)))]
+#[utoipa::path(get, path = "/admin/late-fee-configs", tag = "staff", extensions(("x-permission" = json!(Permission::PricesRead))), params(PageQuery), security(("staff" = [])),
+    responses((status = 200, body = Page<LateFee>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
 pub(crate) async fn list(
     State(app): State<App>,
     _: Staff,
@@ -92,14 +92,14 @@ pub(crate) async fn list(
 }
 
 /// Writes a new version down. It holds for nobody before it is activated.
-#[utoipa::path(post, path = "/admin/late-fee-configs", tag = "staff", request_body = LateFeeTerms, security(("staff" = [])),
+#[utoipa::path(post, path = "/admin/late-fee-configs", tag = "staff", extensions(("x-permission" = json!(Permission::PricesChange))), request_body = LateFeeTerms, security(("staff" = [])),
     responses((status = 201, body = LateFee), (status = "4XX", body = ProblemBody)))]
 pub(crate) async fn create(
     State(app): State<App>,
     staff: Staff,
     Json(terms): Json<LateFeeTerms>,
 ) -> Result<(StatusCode, Json<LateFee>)> {
-    staff.may_change()?;
+    staff.may(Permission::PricesChange)?;
     check(&terms)?;
     let written = app.db.write(move |tx| {
         let (staff, terms) = (staff.clone(), terms.clone());
@@ -114,7 +114,7 @@ pub(crate) async fn create(
 }
 
 /// Makes a version the one that rentals get that start from now on.
-#[utoipa::path(post, path = "/admin/late-fee-configs/{id}/activate", tag = "staff", security(("staff" = [])),
+#[utoipa::path(post, path = "/admin/late-fee-configs/{id}/activate", tag = "staff", extensions(("x-permission" = json!(Permission::PricesChange))), security(("staff" = [])),
     params(("id" = LateFeeConfigId, Path)),
     responses((status = 200, body = LateFee), (status = "4XX", body = ProblemBody)))]
 pub(crate) async fn activate(
@@ -122,7 +122,7 @@ pub(crate) async fn activate(
     staff: Staff,
     Path(id): Path<LateFeeConfigId>,
 ) -> Result<Json<LateFee>> {
-    staff.may_change()?;
+    staff.may(Permission::PricesChange)?;
     let activated = app.db.write(move |tx| {
         let staff = staff.clone();
         Box::pin(async move {

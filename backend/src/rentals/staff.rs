@@ -6,7 +6,7 @@ use super::machine::rental::{Event, StaffDecision};
 use super::{Refusal, places};
 use crate::app::App;
 use crate::audit;
-use crate::auth::Staff;
+use crate::auth::{Permission, Staff};
 use crate::error::{Error, ProblemBody, Result};
 use crate::extract::{Json, Path, Query};
 use crate::page::{Cursor, Page, PageQuery};
@@ -75,8 +75,8 @@ pub enum Decision {
 }
 
 /// Rentals that are not final, newest first.
-#[utoipa::path(get, path = "/admin/rentals", tag = "staff", security(("staff" = [])), params(Filter, PageQuery),
-    responses((status = 200, body = Page<StaffRental>)))]
+#[utoipa::path(get, path = "/admin/rentals", tag = "staff", extensions(("x-permission" = json!(Permission::RentalsRead))), security(("staff" = [])), params(Filter, PageQuery),
+    responses((status = 200, body = Page<StaffRental>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
 pub(crate) async fn list(
     State(app): State<App>,
     _: Staff,
@@ -98,7 +98,7 @@ pub(crate) async fn list(
 }
 
 /// Settles a rental that no station can settle.
-#[utoipa::path(post, path = "/admin/rentals/{id}/decision", tag = "staff", security(("staff" = [])),
+#[utoipa::path(post, path = "/admin/rentals/{id}/decision", tag = "staff", extensions(("x-permission" = json!(Permission::RentalsChange))), security(("staff" = [])),
     params(("id" = RentalId, Path)), request_body = Decide,
     responses((status = 200, body = Rental), (status = "4XX", body = ProblemBody)))]
 pub(crate) async fn decide(
@@ -107,7 +107,7 @@ pub(crate) async fn decide(
     Path(id): Path<RentalId>,
     Json(decide): Json<Decide>,
 ) -> Result<Json<Rental>> {
-    staff.may_change()?;
+    staff.may(Permission::RentalsChange)?;
     let write = app.db.write(move |tx| {
         let (decide, staff) = (decide.clone(), staff.clone());
         Box::pin(async move {

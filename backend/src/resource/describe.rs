@@ -2,9 +2,11 @@
 
 use super::{Resource, create, delete, list, replace, show};
 use crate::app::App;
+use crate::auth::permission::{self, Permission};
 use crate::error::ProblemBody;
 use crate::page::PageQuery;
 use axum::routing::{MethodRouter, get};
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, Paths};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type};
@@ -40,7 +42,12 @@ fn listing<R: Resource>() -> Operation {
         .property("items", items)
         .required("items")
         .property("next_cursor", ObjectBuilder::new().schema_type(Type::String));
-    let operation = operation::<R>("list", format!("Every {}, newest first.", words::<R>()), &[401, 422]);
+    let operation = operation::<R>(
+        "list",
+        R::MAY_READ,
+        format!("Every {}, newest first.", words::<R>()),
+        &[401, 403, 422],
+    );
     PageQuery::into_params(|| Some(ParameterIn::Query))
         .into_iter()
         .fold(operation, OperationBuilder::parameter)
@@ -49,31 +56,36 @@ fn listing<R: Resource>() -> Operation {
 }
 
 fn creation<R: Resource>() -> Operation {
-    operation::<R>("create", format!("Makes a {}.", words::<R>()), &[401, 403, 409, 422])
+    operation::<R>("create", R::MAY_CHANGE, format!("Makes a {}.", words::<R>()), &[401, 403, 409, 422])
         .request_body(Some(body::<R>()))
         .response("201", one_entry::<R>("It is made."))
         .build()
 }
 
 fn reading<R: Resource>() -> Operation {
-    operation::<R>("show", format!("One {}.", words::<R>()), &[401, 404])
+    operation::<R>("show", R::MAY_READ, format!("One {}.", words::<R>()), &[401, 403, 404])
         .parameter(id())
         .response("200", one_entry::<R>("It."))
         .build()
 }
 
 fn replacement<R: Resource>() -> Operation {
-    operation::<R>("replace", format!("Replaces all of a {}.", words::<R>()), &[401, 403, 404, 409, 422])
-        .parameter(id())
-        .request_body(Some(body::<R>()))
-        .response("200", one_entry::<R>("As it is now."))
-        .build()
+    operation::<R>(
+        "replace",
+        R::MAY_CHANGE,
+        format!("Replaces all of a {}.", words::<R>()),
+        &[401, 403, 404, 409, 422],
+    )
+    .parameter(id())
+    .request_body(Some(body::<R>()))
+    .response("200", one_entry::<R>("As it is now."))
+    .build()
 }
 
 fn deletion<R: Resource>() -> Operation {
     let switched = R::switch_off(&mut R::empty(uuid::Uuid::nil()));
     let summary = if switched { "Switches a {} off; it can be put back." } else { "Deletes a {}." };
-    operation::<R>("delete", summary.replace("{}", &words::<R>()), &[401, 403, 404])
+    operation::<R>("delete", R::MAY_CHANGE, summary.replace("{}", &words::<R>()), &[401, 403, 404])
         .parameter(id())
         .response("204", ResponseBuilder::new().description("Done."))
         .build()
@@ -81,11 +93,17 @@ fn deletion<R: Resource>() -> Operation {
 
 const JSON: &str = "application/json";
 
-fn operation<R: Resource>(verb: &str, summary: String, problems: &[u16]) -> OperationBuilder {
+fn operation<R: Resource>(
+    verb: &str,
+    permission: Permission,
+    summary: String,
+    problems: &[u16],
+) -> OperationBuilder {
     let operation = OperationBuilder::new()
         .tag("staff")
         .operation_id(Some(format!("{verb}_{}", R::NAME)))
         .summary(Some(summary))
+        .extensions(Some(Extensions::builder().add(permission::EXTENSION, permission.as_str()).build()))
         .security(SecurityRequirement::new("staff", Vec::<String>::new()));
     problems.iter().fold(operation, |operation, status| {
         let problem = Content::new(Some(Ref::from_schema_name(ProblemBody::name())));

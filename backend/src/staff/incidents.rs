@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::audit;
-use crate::auth::Staff;
+use crate::auth::{Permission, Staff};
 use crate::error::{ProblemBody, Result};
 use crate::extract::{Json, Path, Query};
 use crate::incidents;
@@ -61,7 +61,7 @@ impl From<incident::Model> for IncidentView {
 }
 
 /// Incidents, newest first.
-#[utoipa::path(get, path = "/admin/incidents", tag = "staff", params(Which), security(("staff" = [])), responses((status = 200, body = Page<IncidentView>), (status = 401, body = ProblemBody)))]
+#[utoipa::path(get, path = "/admin/incidents", tag = "staff", extensions(("x-permission" = json!(Permission::IncidentsRead))), params(Which), security(("staff" = [])), responses((status = 200, body = Page<IncidentView>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
 pub(super) async fn list_incidents(
     _: Staff,
     State(app): State<App>,
@@ -79,13 +79,13 @@ pub(super) async fn list_incidents(
 }
 
 /// Says that a person has looked. Resolving a resolved incident changes nothing.
-#[utoipa::path(post, path = "/admin/incidents/{id}/resolve", tag = "staff", params(("id" = IncidentId, Path)), security(("staff" = [])), responses((status = 200, body = IncidentView), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody)))]
+#[utoipa::path(post, path = "/admin/incidents/{id}/resolve", tag = "staff", extensions(("x-permission" = json!(Permission::IncidentsChange))), params(("id" = IncidentId, Path)), security(("staff" = [])), responses((status = 200, body = IncidentView), (status = 401, body = ProblemBody), (status = 404, body = ProblemBody), (status = 403, body = ProblemBody)))]
 pub(crate) async fn resolve_incident(
     staff: Staff,
     State(app): State<App>,
     Path(id): Path<IncidentId>,
 ) -> Result<Json<IncidentView>> {
-    staff.may_change()?;
+    staff.may(Permission::IncidentsChange)?;
     let resolved = app
         .db
         .write(move |tx| {

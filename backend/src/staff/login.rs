@@ -1,7 +1,7 @@
 //! `POST admin/login` and `POST admin/logout`.
 
 use crate::app::App;
-use crate::auth::{Staff, new_token, token_hash};
+use crate::auth::{Permission, Staff, new_token, token_hash};
 use crate::error::{ProblemBody, Result};
 use crate::extract::Json;
 use crate::limits;
@@ -50,7 +50,7 @@ pub(super) async fn login(
 }
 
 /// Ends the session.
-#[utoipa::path(post, path = "/admin/logout", tag = "staff", security(("staff" = [])), responses((status = 204), (status = 401, body = ProblemBody)))]
+#[utoipa::path(post, path = "/admin/logout", tag = "staff", extensions(("x-permission" = json!(Permission::OwnAccount))), security(("staff" = [])), responses((status = 204), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
 pub(super) async fn logout(staff: Staff, State(app): State<App>) -> Result<StatusCode> {
     sign_out(&app, staff.session_id).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -1,5 +1,6 @@
 //! What may be found at stations, like wifi: `admin/station-amenities`.
 
+use crate::auth::Permission;
 use crate::cache::Section;
 use crate::limits;
 use crate::resource::{Checks, Resource, columns};
@@ -27,6 +28,8 @@ pub(super) struct StationAmenityFields {
 impl Resource for StationAmenityFields {
     const NAME: &'static str = "station_amenity";
     const PATH: &'static str = "/admin/station-amenities";
+    const MAY_READ: Permission = Permission::StationsRead;
+    const MAY_CHANGE: Permission = Permission::StationsChange;
     const STALE: &'static [Section] = &[];
     const UNIQUE: &'static [&'static str] = &["/name"];
     columns! {

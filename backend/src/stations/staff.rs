@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::audit;
-use crate::auth::Staff;
+use crate::auth::{Permission, Staff};
 use crate::db::Tx;
 use crate::error::{Error, Problem, ProblemBody, Result};
 use crate::extract::{Json, Query};
@@ -39,7 +39,7 @@ pub(super) struct StaffStation {
 }
 
 /// Stations, newest first.
-#[utoipa::path(get, path = "/admin/stations", tag = "staff", params(PageQuery), security(("staff" = [])), responses((status = 200, body = Page<StaffStation>), (status = 401, body = ProblemBody)))]
+#[utoipa::path(get, path = "/admin/stations", tag = "staff", extensions(("x-permission" = json!(Permission::StationsRead))), params(PageQuery), security(("staff" = [])), responses((status = 200, body = Page<StaffStation>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
 pub(super) async fn list_stations_for_staff(
     _: Staff,
     State(app): State<App>,
@@ -60,13 +60,13 @@ pub(super) async fn list_stations_for_staff(
 }
 
 /// Makes a station with its slots and answers the key that goes into the cabinet.
-#[utoipa::path(post, path = "/admin/stations", tag = "staff", request_body = NewStation, security(("staff" = [])), responses((status = 201, body = Provisioned), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
+#[utoipa::path(post, path = "/admin/stations", tag = "staff", extensions(("x-permission" = json!(Permission::StationsChange))), request_body = NewStation, security(("staff" = [])), responses((status = 201, body = Provisioned), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub(crate) async fn create_station(
     staff: Staff,
     State(app): State<App>,
     Json(new): Json<NewStation>,
 ) -> Result<(StatusCode, Json<Provisioned>)> {
-    staff.may_change()?;
+    staff.may(Permission::StationsChange)?;
     let made = provision::provision_by(&app, new, Some(staff)).await?;
     Ok((StatusCode::CREATED, Json(made)))
 }
@@ -120,7 +120,7 @@ pub struct NewPowerBank {
 }
 
 /// Power banks, newest first.
-#[utoipa::path(get, path = "/admin/power-banks", tag = "staff", params(PageQuery), security(("staff" = [])), responses((status = 200, body = Page<StaffPowerBank>), (status = 401, body = ProblemBody)))]
+#[utoipa::path(get, path = "/admin/power-banks", tag = "staff", extensions(("x-permission" = json!(Permission::StationsRead))), params(PageQuery), security(("staff" = [])), responses((status = 200, body = Page<StaffPowerBank>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
 pub(super) async fn list_power_banks(
     _: Staff,
     State(app): State<App>,
@@ -133,13 +133,13 @@ pub(super) async fn list_power_banks(
 }
 
 /// Makes a power bank ours. It is `missing` until a station reads it; if one has, it is there at once.
-#[utoipa::path(post, path = "/admin/power-banks", tag = "staff", request_body = NewPowerBank, security(("staff" = [])), responses((status = 201, body = StaffPowerBank), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
+#[utoipa::path(post, path = "/admin/power-banks", tag = "staff", extensions(("x-permission" = json!(Permission::StationsChange))), request_body = NewPowerBank, security(("staff" = [])), responses((status = 201, body = StaffPowerBank), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub(crate) async fn create_power_bank(
     staff: Staff,
     State(app): State<App>,
     Json(new): Json<NewPowerBank>,
 ) -> Result<(StatusCode, Json<StaffPowerBank>)> {
-    staff.may_change()?;
+    staff.may(Permission::StationsChange)?;
     let bank = app
         .db
         .write(move |tx| {

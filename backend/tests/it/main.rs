@@ -18,6 +18,7 @@ mod leaderboard;
 mod ledger;
 mod moody_provider;
 mod payments;
+mod permissions;
 mod permutations;
 mod points;
 mod providers;

@@ -13,7 +13,7 @@ use futures::stream;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::app::App;
-use crate::auth::Staff;
+use crate::auth::{Permission, Staff};
 use crate::error::{Error, ProblemBody, Result};
 use crate::extract::Path;
 use crate::limits::DOWNLOAD_ROWS;
@@ -22,9 +22,9 @@ use crate::payments::Refusal;
 const HEADINGS: &str = "attempt,class,our_state,their_status,our_npr,their_npr,fee_npr,given_back_npr,provider_transaction,mended,compared_at\r\n";
 
 /// The lines of a report as CSV (RFC 4180), safe to open in a spreadsheet.
-#[utoipa::path(get, path = "/admin/payments/reconciliations/{id}/csv", tag = "staff", security(("staff" = [])),
+#[utoipa::path(get, path = "/admin/payments/reconciliations/{id}/csv", tag = "staff", extensions(("x-permission" = json!(Permission::PaymentsRead))), security(("staff" = [])),
     params(("id" = ReconciliationReportId, Path)),
-    responses((status = 200, description = "One line for each payment", content_type = "text/csv"), (status = 404, body = ProblemBody)))]
+    responses((status = 200, description = "One line for each payment", content_type = "text/csv"), (status = 404, body = ProblemBody), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
 pub(crate) async fn download(
     _: Staff,
     State(app): State<App>,

@@ -13,7 +13,7 @@ use super::daily;
 use super::report::{ClassCount, Line, Report, ReportWithLines};
 use crate::app::App;
 use crate::audit;
-use crate::auth::Staff;
+use crate::auth::{Permission, Staff};
 use crate::calendar::day_in_nepal;
 use crate::error::{Problem, ProblemBody, Result};
 use crate::extract::{Json, Path, Query};
@@ -55,8 +55,8 @@ pub struct Wanted {
 }
 
 /// Reconciliation reports, newest first.
-#[utoipa::path(get, path = "/admin/payments/reconciliations", tag = "staff", security(("staff" = [])), params(Filter),
-    responses((status = 200, body = Page<Report>), (status = 401, body = ProblemBody)))]
+#[utoipa::path(get, path = "/admin/payments/reconciliations", tag = "staff", extensions(("x-permission" = json!(Permission::PaymentsRead))), security(("staff" = [])), params(Filter),
+    responses((status = 200, body = Page<Report>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
 pub(crate) async fn list(
     _: Staff,
     State(app): State<App>,
@@ -75,14 +75,14 @@ pub(crate) async fn list(
 
 /// Begins the report of a day. Asked again, it answers with the same report; payments for which
 /// the provider had no answer are then asked for once more.
-#[utoipa::path(post, path = "/admin/payments/reconciliations", tag = "staff", security(("staff" = [])), request_body = Wanted,
-    responses((status = 200, body = Report), (status = 401, body = ProblemBody), (status = 422, body = ProblemBody)))]
+#[utoipa::path(post, path = "/admin/payments/reconciliations", tag = "staff", extensions(("x-permission" = json!(Permission::PaymentsChange))), security(("staff" = [])), request_body = Wanted,
+    responses((status = 200, body = Report), (status = 401, body = ProblemBody), (status = 422, body = ProblemBody), (status = 403, body = ProblemBody)))]
 pub(crate) async fn start(
     staff: Staff,
     State(app): State<App>,
     Json(wanted): Json<Wanted>,
 ) -> Result<Json<Report>> {
-    staff.may_change()?;
+    staff.may(Permission::PaymentsChange)?;
     if !app.providers.has(&wanted.provider) {
         return Err(Problem::invalid("/provider", "is not set up here").into());
     }
@@ -103,9 +103,9 @@ pub(crate) async fn start(
 }
 
 /// One report with a page of its lines.
-#[utoipa::path(get, path = "/admin/payments/reconciliations/{id}", tag = "staff", security(("staff" = [])),
+#[utoipa::path(get, path = "/admin/payments/reconciliations/{id}", tag = "staff", extensions(("x-permission" = json!(Permission::PaymentsRead))), security(("staff" = [])),
     params(("id" = ReconciliationReportId, Path), Lines),
-    responses((status = 200, body = ReportWithLines), (status = 404, body = ProblemBody)))]
+    responses((status = 200, body = ReportWithLines), (status = 404, body = ProblemBody), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
 pub(crate) async fn show(
     _: Staff,
     State(app): State<App>,

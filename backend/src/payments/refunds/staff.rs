@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::audit;
-use crate::auth::Staff;
+use crate::auth::{Permission, Staff};
 use crate::error::{ProblemBody, Result};
 use crate::extract::{IdempotencyKey, Json, Path, Query};
 use crate::idempotency::{self, Answered};
@@ -76,8 +76,8 @@ pub struct DoneByHand {
 }
 
 /// All refunds, newest first.
-#[utoipa::path(get, path = "/admin/payments/refunds", tag = "staff", security(("staff" = [])), params(Filter, PageQuery),
-    responses((status = 200, body = Page<StaffRefund>)))]
+#[utoipa::path(get, path = "/admin/payments/refunds", tag = "staff", extensions(("x-permission" = json!(Permission::PaymentsRead))), security(("staff" = [])), params(Filter, PageQuery),
+    responses((status = 200, body = Page<StaffRefund>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
 pub(crate) async fn list(
     State(app): State<App>,
     _: Staff,
@@ -92,8 +92,8 @@ pub(crate) async fn list(
 }
 
 /// What waits for a person: asked for and not decided, or to be done in a provider's portal.
-#[utoipa::path(get, path = "/admin/payments/refunds/pending", tag = "staff", security(("staff" = [])), params(PageQuery),
-    responses((status = 200, body = Page<StaffRefund>)))]
+#[utoipa::path(get, path = "/admin/payments/refunds/pending", tag = "staff", extensions(("x-permission" = json!(Permission::PaymentsRead))), security(("staff" = [])), params(PageQuery),
+    responses((status = 200, body = Page<StaffRefund>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
 pub(crate) async fn pending(
     State(app): State<App>,
     _: Staff,
@@ -104,7 +104,7 @@ pub(crate) async fn pending(
 }
 
 /// Agrees: a charge is in the wallet at once, a top-up is taken from the wallet and sent to its provider.
-#[utoipa::path(post, path = "/admin/payments/refunds/{id}/approve", tag = "staff", security(("staff" = [])), request_body = Approval,
+#[utoipa::path(post, path = "/admin/payments/refunds/{id}/approve", tag = "staff", extensions(("x-permission" = json!(Permission::RefundsDecide))), security(("staff" = [])), request_body = Approval,
     params(("id" = RefundId, Path), ("Idempotency-Key" = String, Header, description = "Makes a repeated request the same request")),
     responses((status = 200, body = StaffRefund), (status = "4XX", body = ProblemBody)))]
 pub(crate) async fn approve(
@@ -120,7 +120,7 @@ pub(crate) async fn approve(
 }
 
 /// Says no. One that is to be done by hand and cannot be goes back into the wallet.
-#[utoipa::path(post, path = "/admin/payments/refunds/{id}/reject", tag = "staff", security(("staff" = [])), request_body = Rejection,
+#[utoipa::path(post, path = "/admin/payments/refunds/{id}/reject", tag = "staff", extensions(("x-permission" = json!(Permission::RefundsDecide))), security(("staff" = [])), request_body = Rejection,
     params(("id" = RefundId, Path), ("Idempotency-Key" = String, Header, description = "Makes a repeated request the same request")),
     responses((status = 200, body = StaffRefund), (status = "4XX", body = ProblemBody)))]
 pub(crate) async fn reject(
@@ -136,7 +136,7 @@ pub(crate) async fn reject(
 }
 
 /// Says that it was done in the provider's portal.
-#[utoipa::path(post, path = "/admin/payments/refunds/{id}/process", tag = "staff", security(("staff" = [])), request_body = DoneByHand,
+#[utoipa::path(post, path = "/admin/payments/refunds/{id}/process", tag = "staff", extensions(("x-permission" = json!(Permission::RefundsDecide))), security(("staff" = [])), request_body = DoneByHand,
     params(("id" = RefundId, Path), ("Idempotency-Key" = String, Header, description = "Makes a repeated request the same request")),
     responses((status = 200, body = StaffRefund), (status = "4XX", body = ProblemBody)))]
 pub(crate) async fn process(
@@ -161,7 +161,7 @@ async fn decide(
     (action, event, remark): (&'static str, Event, Remark),
     body: &(impl Serialize + Sync),
 ) -> Result<Answered> {
-    staff.may_change()?;
+    staff.may(Permission::RefundsDecide)?;
     let changes = serde_json::to_value(body)?;
     let asked = (id, body);
     let answered = idempotency::once(app, staff.user_id, action, key, &asked, move |tx| {

@@ -1,7 +1,7 @@
 //! `POST admin/late-fee-configs/test-calculation`: what a late return would cost.
 
 use crate::app::App;
-use crate::auth::Staff;
+use crate::auth::{Permission, Staff};
 use crate::error::{Error, ProblemBody, Result};
 use crate::extract::Json;
 use crate::money::Money;
@@ -47,7 +47,7 @@ pub struct TrialBill {
 }
 
 /// Tells what a late return would cost: the very function that makes the bills.
-#[utoipa::path(post, path = "/admin/late-fee-configs/test-calculation", tag = "staff", request_body = Trial, security(("staff" = [])),
+#[utoipa::path(post, path = "/admin/late-fee-configs/test-calculation", tag = "staff", extensions(("x-permission" = json!(Permission::PricesRead))), request_body = Trial, security(("staff" = [])),
     responses((status = 200, body = TrialBill), (status = "4XX", body = ProblemBody)))]
 pub(crate) async fn test_calculation(
     State(app): State<App>,
