@@ -39,6 +39,7 @@ pub mod limits;
 mod metrics;
 pub mod money;
 pub mod news;
+pub mod outside;
 pub mod page;
 pub mod random;
 pub mod rate;

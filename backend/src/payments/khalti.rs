@@ -15,7 +15,7 @@ use crate::config::KhaltiSettings;
 use crate::limits::KHALTI_LINK_LIFE;
 use crate::money::Paisa;
 use crate::payments::book::CURRENCY;
-use crate::payments::outside::{Answer, Outside, unavailable};
+use crate::payments::outside::{Answer, Outside, refusal, unavailable};
 use crate::payments::provider::{
     Capabilities, GivenBack, HostedPage, Opened, Order, PaymentProvider, PlacedOrder, ProviderError,
     ProviderPayment, ProviderStatus, RefundAnswer, RefundOrder, RefundOutcome, WebhookAbout, WebhookCall,
@@ -143,7 +143,7 @@ struct Initiated {
 
 fn read_opened(answer: &Answer) -> Result<Opened, ProviderError> {
     if !answer.status.is_success() {
-        return Err(answer.refusal());
+        return Err(refusal(&answer));
     }
     let opened: Initiated = answer.read()?;
     // Riders are sent there, and the name becomes a part of other calls.
@@ -180,7 +180,7 @@ fn read_lookup(answer: &Answer, asked: &PlacedOrder) -> Result<ProviderPayment, 
             StatusCode::NOT_FOUND => ProviderError::NotFound,
             _ if unknown => ProviderError::NotFound,
             status if status.is_success() => unavailable("the answer has no status"),
-            _ => answer.refusal(),
+            _ => refusal(&answer),
         });
     }
     let found: LookedUp = answer.read()?;
@@ -228,7 +228,7 @@ fn read_refund(answer: &Answer) -> Result<RefundAnswer, ProviderError> {
             raw: answer.raw(),
         }),
         StatusCode::NOT_FOUND => Err(ProviderError::NotFound),
-        _ => Err(answer.refusal()),
+        _ => Err(refusal(&answer)),
     }
 }
 

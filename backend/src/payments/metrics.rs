@@ -9,7 +9,8 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::error::Result;
 use crate::limits::{LEDGER_WATCH_PAUSE, LEDGER_WATCH_SETTLE};
-use crate::payments::{audit, outside};
+use crate::outside;
+use crate::payments::audit;
 
 /// Tells the recorder what each metric means.
 pub(crate) fn describe() {

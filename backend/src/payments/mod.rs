@@ -3,7 +3,7 @@
 //! Read in this order: [`ledger`], [`split`] and [`machine`] are the rules, pure. [`book`], [`holds`] and [`dues`]
 //! write the ledger; the domain of rentals calls [`holds`], [`dues`] and [`intent`]. [`provider`] is what a payment
 //! provider is to us, [`sandbox`] the built-in one; [`khalti`], [`esewa`] and [`stripe`] are called through
-//! [`outside`]. [`intent`] opens a payment at one of them; [`verify`], [`webhook`] and [`reconcile`] make us ask
+//! [`outside`](crate::outside). [`intent`] opens a payment at one of them; [`verify`], [`webhook`] and [`reconcile`] make us ask
 //! about it; [`truth`] is what the answer means, [`sync`] does what follows, `given_back` where the payer has the
 //! money again. [`refunds`], [`invoices`] and [`reconciliation`] have a folder each. The rest is a file per operation.
 
@@ -16,7 +16,6 @@ pub mod dues;
 pub mod holds;
 mod incidents;
 
-pub mod breaker;
 pub mod outside;
 pub mod provider;
 pub mod providers;

@@ -192,7 +192,7 @@ impl PaymentProvider for Stripe {
 }
 
 fn read<T: serde::de::DeserializeOwned>(answer: &Answer) -> Result<T, ProviderError> {
-    if answer.status.is_success() { answer.read() } else { Err(answer::refused(answer)) }
+    if answer.status.is_success() { Ok(answer.read()?) } else { Err(answer::refused(answer)) }
 }
 
 fn read_opened(answer: &Answer) -> Result<Opened, ProviderError> {
