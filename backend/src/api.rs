@@ -15,14 +15,17 @@ pub const PREFIX: &str = "/api/v1";
 
 /// The whole description, for `chautari openapi` and the snapshot test.
 pub fn openapi() -> OpenApi {
-    OpenApiRouter::with_openapi(skeleton()).nest(PREFIX, app::routes()).into_openapi()
+    described().into_openapi()
 }
 
 /// The public API below [`PREFIX`] and its description at `/api/docs`.
 pub(crate) fn router() -> Router<App> {
-    let (router, openapi) =
-        OpenApiRouter::with_openapi(skeleton()).nest(PREFIX, app::routes()).split_for_parts();
+    let (router, openapi) = described().split_for_parts();
     router.merge(SwaggerUi::new("/api/docs").url("/api/openapi.json", openapi))
+}
+
+fn described() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(skeleton()).nest(PREFIX, app::routes()).merge(app::first_routes())
 }
 
 /// Every code that an error answer can carry, without repetition.

@@ -45,6 +45,11 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(staff::routes())
 }
 
+/// The public operations at the addresses that the first apps knew.
+pub fn first_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().merge(notifications::first_routes())
+}
+
 /// What gateways call.
 fn internal_routes() -> Router<App> {
     Router::new().merge(stations::internal_routes()).merge(rentals::internal_routes())

@@ -1,4 +1,4 @@
-//! `GET notifications`
+//! `GET notifications`: the inbox, and what else was sent.
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::auth::Rider;
-use crate::error::Result;
+use crate::error::{ProblemBody, Result};
 use crate::extract::{Json, Query};
 use crate::page::{Cursor, PageQuery};
 
@@ -23,6 +23,14 @@ pub struct Filter {
     pub is_read: Option<bool>,
     /// Only of this kind.
     pub notification_type: Option<NotificationType>,
+    /// Only what went this way; the app's inbox if absent.
+    pub channel: Option<NotificationChannel>,
+    /// Items on the page, 1–100; 20 if absent.
+    #[param(minimum = 1, maximum = 100)]
+    pub limit: Option<u64>,
+    /// `next_cursor` of the page before; the first page if absent.
+    #[param(max_length = 100)]
+    pub cursor: Option<String>,
 }
 
 /// The rider's inbox, or a page of it.
@@ -33,7 +41,8 @@ pub struct Inbox {
     /// Ask with it for the page after this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
-    /// All that are unread, whatever the filter.
+    /// All of the inbox that are unread, whatever the filter.
+    #[schema(example = 3)]
     pub unread: u64,
 }
 
@@ -43,30 +52,44 @@ pub struct Notification {
     /// Its id.
     pub id: NotificationId,
     /// In a few words.
+    #[schema(example = "Your power bank is ready")]
     pub title: String,
     /// In a sentence.
+    #[schema(example = "Rental R7K2MQ at Thamel Chowk has started. Please return it by 18:45 on 3 March.")]
     pub message: String,
     /// What it is about.
     pub notification_type: NotificationType,
     /// What it was made of, for the app.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Object, example = json!({ "rental_code": "R7K2MQ" }))]
     pub data: serde_json::Value,
+    /// How it went to the rider.
+    pub channel: NotificationChannel,
     /// Whether the rider has seen it.
+    #[schema(example = false)]
     pub is_read: bool,
+    /// When the rider saw it.
+    pub read_at: Option<DateTime<Utc>>,
     /// When.
     pub created_at: DateTime<Utc>,
 }
 
 /// What the rider was told, newest first.
-#[utoipa::path(get, path = "/notifications", tag = "notifications", security(("rider" = [])), params(Filter, PageQuery),
-    responses((status = 200, body = Inbox)))]
+#[utoipa::path(get, path = "/notifications", tag = "notifications", security(("rider" = [])), params(Filter), responses(
+    (status = 200, body = Inbox),
+    (status = 401, body = ProblemBody),
+    (status = 403, body = ProblemBody),
+    (status = 422, body = ProblemBody),
+    (status = 429, body = ProblemBody),
+    (status = 503, body = ProblemBody),
+))]
 pub(crate) async fn list(
     State(app): State<App>,
     rider: Rider,
     Query(filter): Query<Filter>,
-    Query(page): Query<PageQuery>,
 ) -> Result<Json<Inbox>> {
-    let mut query = inbox_of(rider.user_id);
+    let page = PageQuery { limit: filter.limit, cursor: filter.cursor };
+    let channel = filter.channel.unwrap_or(NotificationChannel::InApp);
+    let mut query = sent_to(rider.user_id, channel);
     if let Some(is_read) = filter.is_read {
         query = query.filter(notification::Column::IsRead.eq(is_read));
     }
@@ -75,16 +98,36 @@ pub(crate) async fn list(
     }
     let query = page.apply(query, notification::Column::CreatedAt, notification::Column::Id)?;
     let rows = query.all(app.db.read()).await?;
-    let unread =
-        inbox_of(rider.user_id).filter(notification::Column::IsRead.eq(false)).count(app.db.read()).await?;
+    let unread = sent_to(rider.user_id, NotificationChannel::InApp)
+        .filter(notification::Column::IsRead.eq(false))
+        .count(app.db.read())
+        .await?;
     let page = page.page(rows, |row| Cursor { at: row.created_at, id: row.id.into() }, Notification::from)?;
     Ok(Json(Inbox { items: page.items, next_cursor: page.next_cursor, unread }))
 }
 
-fn inbox_of(user: UserId) -> Select<notification::Entity> {
+/// The inbox at the address that the first apps knew: the same as `/api/v1/notifications`.
+#[utoipa::path(get, path = "/api/user/notifications", tag = "notifications", security(("rider" = [])), params(Filter), responses(
+    (status = 200, body = Inbox),
+    (status = 401, body = ProblemBody),
+    (status = 403, body = ProblemBody),
+    (status = 422, body = ProblemBody),
+    (status = 429, body = ProblemBody),
+    (status = 503, body = ProblemBody),
+))]
+pub(crate) async fn list_at_first_address(
+    app: State<App>,
+    rider: Rider,
+    filter: Query<Filter>,
+) -> Result<Json<Inbox>> {
+    list(app, rider, filter).await
+}
+
+/// What went to a rider this way.
+pub(super) fn sent_to(user: UserId, channel: NotificationChannel) -> Select<notification::Entity> {
     notification::Entity::find()
         .filter(notification::Column::UserId.eq(user))
-        .filter(notification::Column::Channel.eq(NotificationChannel::InApp))
+        .filter(notification::Column::Channel.eq(channel))
 }
 
 impl From<notification::Model> for Notification {
@@ -95,7 +138,9 @@ impl From<notification::Model> for Notification {
             message: row.message,
             notification_type: row.notification_type,
             data: row.data,
+            channel: row.channel,
             is_read: row.is_read,
+            read_at: row.read_at,
             created_at: row.created_at,
         }
     }

@@ -7,6 +7,8 @@ pub mod template;
 
 pub mod inbox;
 pub mod mark_all_read;
+pub mod one;
+pub mod stats;
 
 pub mod listeners;
 
@@ -30,9 +32,16 @@ use crate::resource;
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(inbox::list))
+        .routes(routes!(one::show, one::mark, one::delete))
         .routes(routes!(mark_all_read::mark))
+        .routes(routes!(stats::stats))
         .merge(resource::routes::<staff::NotificationTemplateFields>())
         .merge(resource::routes::<staff::NotificationRuleFields>())
+}
+
+/// What answers outside of the API's prefix.
+pub(crate) fn first_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(inbox::list_at_first_address))
 }
 
 /// What became of a notification.

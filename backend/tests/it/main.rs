@@ -17,6 +17,7 @@ mod kills;
 mod leaderboard;
 mod ledger;
 mod moody_provider;
+mod notifications;
 mod payments;
 mod permissions;
 mod permutations;

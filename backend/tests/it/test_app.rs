@@ -160,6 +160,14 @@ impl Caller<'_> {
         self.json(Method::PUT, path, body).await
     }
 
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.json(Method::PATCH, path, body).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path).body(Body::empty()).unwrap()).await
+    }
+
     /// A POST with an Idempotency-Key.
     pub(crate) async fn post_once(&self, key: &str, path: &str, body: Value) -> Answer {
         let request = self.request(Method::POST, path).header(header::CONTENT_TYPE, "application/json");

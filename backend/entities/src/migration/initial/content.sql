@@ -43,23 +43,28 @@ create table notifications (
     dedup_key text unique,
     created_at timestamptz not null
 );
-create index notifications_user on notifications (user_id, created_at, id);
-create index notifications_unread on notifications (user_id) where is_read = false;
+create index notifications_user on notifications (user_id, channel, created_at, id);
+create index notifications_unread on notifications (user_id, channel) where is_read = false;
 
 -- A message handed to a provider. Codes are never in it.
 create table sms_fcm_logs (
     id uuid not null primary key,
     user_id uuid references users (id),
+    notification_id uuid references notifications (id) on delete set null,
     title text not null,
     message text not null,
     type text not null check (type in ('fcm', 'sms', 'email')),
     recipient text not null,
     status text not null check (status in ('pending', 'sent', 'failed')),
     response text,
+    attempts integer not null default 0,
     created_at timestamptz not null,
     sent_at timestamptz
 );
-create index sms_fcm_logs_created on sms_fcm_logs (created_at);
+create index sms_fcm_logs_created on sms_fcm_logs (created_at, id);
+create index sms_fcm_logs_status on sms_fcm_logs (status, created_at, id);
+create index sms_fcm_logs_user on sms_fcm_logs (user_id, created_at, id);
+create index sms_fcm_logs_notification on sms_fcm_logs (notification_id) where notification_id is not null;
 
 -- A page of text in the app.
 create table content_pages (

@@ -65,12 +65,14 @@ impl Sample for sms_fcm_log::Entity {
         sms_fcm_log::Model {
             id: id(),
             user_id: Some(id()),
+            notification_id: Some(id()),
             title: "title".to_owned(),
             message: "message".to_owned(),
             log_type: MessageType::Email,
             recipient: "recipient".to_owned(),
             status: MessageStatus::Failed,
             response: Some("response".to_owned()),
+            attempts: 4,
             created_at: at(8),
             sent_at: Some(at(9)),
         }

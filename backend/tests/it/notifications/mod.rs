@@ -1,0 +1,3 @@
+//! What riders are told: the inbox, and the ways out of it.
+
+mod inbox;
