@@ -143,7 +143,7 @@ struct Initiated {
 
 fn read_opened(answer: &Answer) -> Result<Opened, ProviderError> {
     if !answer.status.is_success() {
-        return Err(refusal(&answer));
+        return Err(refusal(answer));
     }
     let opened: Initiated = answer.read()?;
     // Riders are sent there, and the name becomes a part of other calls.
@@ -180,7 +180,7 @@ fn read_lookup(answer: &Answer, asked: &PlacedOrder) -> Result<ProviderPayment, 
             StatusCode::NOT_FOUND => ProviderError::NotFound,
             _ if unknown => ProviderError::NotFound,
             status if status.is_success() => unavailable("the answer has no status"),
-            _ => refusal(&answer),
+            _ => refusal(answer),
         });
     }
     let found: LookedUp = answer.read()?;
@@ -228,7 +228,7 @@ fn read_refund(answer: &Answer) -> Result<RefundAnswer, ProviderError> {
             raw: answer.raw(),
         }),
         StatusCode::NOT_FOUND => Err(ProviderError::NotFound),
-        _ => Err(refusal(&answer)),
+        _ => Err(refusal(answer)),
     }
 }
 
