@@ -9,6 +9,7 @@ use crate::identity::CodeSends;
 use crate::identity::sms::{ConsoleSms, NoCarrier, OtpOutbox, Sms};
 use crate::jobs::Queue;
 use crate::news::{self, Listener, News as _};
+use crate::payments::Hints;
 use crate::payments::invoices::bikram_sambat::BikramSambat;
 use crate::payments::provider::PaymentProvider;
 use crate::payments::providers::Providers;
@@ -150,6 +151,8 @@ pub struct State {
     pub bikram_sambat: BikramSambat,
     /// Who takes riders' money.
     pub providers: Providers,
+    /// How often a hint about an order may make us ask its provider.
+    pub payment_hints: Hints,
     queues: Vec<Queue>,
 }
 
@@ -188,6 +191,7 @@ impl App {
         let added_years = settings.invoices.added_years().map_err(Error::internal)?;
         let bikram_sambat = BikramSambat::with(&added_years).map_err(Error::internal)?;
         let queues = queues();
+        let payment_hints = Hints::new(clock.clone())?;
         Ok(Self(Arc::new(State {
             instance_id,
             settings,
@@ -206,6 +210,7 @@ impl App {
             otp_outbox,
             bikram_sambat,
             providers,
+            payment_hints,
             queues,
         })))
     }

@@ -1,10 +1,12 @@
-//! Differences that a person must look at, each told once. Every domain reports them here.
+//! Differences that a person must look at. Every domain reports them here, as often as it meets them: one
+//! that is open is told once, and one that is met again a day after a person resolved it opens again.
 
 use crate::db::Tx;
 use crate::error::Result;
+use crate::limits;
 use entities::id::{IncidentId, PowerBankId, RentalId, StationId};
 use entities::incident::{self, IncidentKind, IncidentState};
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
 
 /// What an incident is about.
@@ -15,7 +17,7 @@ pub(crate) struct About {
     pub(crate) rental: Option<RentalId>,
 }
 
-/// Tells staff, unless the same difference (`kind` and `key`) was told before.
+/// Tells staff of a difference (`kind` and `key`), unless it is open or was resolved a moment ago.
 pub(crate) async fn report(
     tx: &Tx,
     kind: IncidentKind,
@@ -35,10 +37,14 @@ pub(crate) async fn report(
         created_at: Set(tx.now()),
         resolved_at: Set(None),
     };
-    incident::Entity::insert(row)
-        .on_conflict(OnConflict::column(incident::Column::DedupKey).do_nothing().to_owned())
-        .exec_without_returning(tx)
-        .await?;
+    let met_again = OnConflict::column(incident::Column::DedupKey)
+        .update_columns([incident::Column::State, incident::Column::Detail, incident::Column::ResolvedAt])
+        .action_and_where(
+            Expr::col((incident::Entity, incident::Column::ResolvedAt))
+                .lte(tx.now() - limits::INCIDENT_REOPENS_AFTER),
+        )
+        .to_owned();
+    incident::Entity::insert(row).on_conflict(met_again).exec_without_returning(tx).await?;
     Ok(())
 }
 

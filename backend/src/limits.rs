@@ -177,6 +177,18 @@ pub const WEBHOOK_SEARCH_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(30
 pub const WEBHOOK_LIFE: chrono::TimeDelta = chrono::TimeDelta::days(3);
 /// Orders that riders may open for one payment.
 pub const ATTEMPTS_PER_INTENT_MAX: usize = 10;
+/// Payments that a rider may have open at a time.
+pub const OPEN_INTENTS_PER_RIDER_MAX: u64 = 20;
+/// Hints about one order that may make us ask its provider at once; what comes faster hears what we know.
+pub const PAYMENT_HINTS_BURST: NonZeroU32 = NonZeroU32::new(30).unwrap();
+/// After this long, one more.
+pub const PAYMENT_HINT_EVERY: Duration = Duration::from_secs(5);
+/// Orders about which hints are heard at the same time before the forgotten ones are looked for.
+pub const PAYMENT_HINT_TURNS_KEPT: usize = 1_024;
+/// A difference that is met again so long after a person resolved it is told again.
+pub const INCIDENT_REOPENS_AFTER: chrono::TimeDelta = chrono::TimeDelta::days(1);
+/// The shortest pause between two looks for rate limits that nobody needs any more.
+pub const RATE_LIMIT_SWEEP_PAUSE: Duration = Duration::from_secs(1);
 /// How often what was posted is added up for the operator.
 pub const LEDGER_WATCH_PAUSE: Duration = Duration::from_secs(30);
 /// A posting is durable at the latest so long after its id was made.

@@ -16,6 +16,7 @@ use std::convert::Infallible;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,18 +24,21 @@ use std::time::Duration;
 pub struct Rate<K: Hash + Eq + Clone> {
     limiter: RateLimiter<K, DashMapStateStore<K>, LimiterClock, NoOpMiddleware<Duration>>,
     clock: LimiterClock,
+    /// When buckets that are full again were looked for last: the look goes through all of them.
+    swept_at_ms: AtomicU64,
 }
 
 impl<K: Hash + Eq + Clone> Rate<K> {
     /// Each key may do what `quota` says.
     pub fn new(quota: Quota, clock: Clock) -> Self {
         let clock = LimiterClock(clock);
-        Self { limiter: RateLimiter::new(quota, DashMapStateStore::default(), clock.clone()), clock }
+        let limiter = RateLimiter::new(quota, DashMapStateStore::default(), clock.clone());
+        Self { limiter, clock, swept_at_ms: AtomicU64::new(0) }
     }
 
     /// Takes one from the key's bucket, or says when to come back.
     pub fn check(&self, key: &K) -> Result<(), Problem> {
-        if self.limiter.len() > limits::RATE_LIMIT_KEYS_MAX {
+        if self.limiter.len() > limits::RATE_LIMIT_KEYS_MAX && self.may_sweep() {
             self.limiter.retain_recent();
         }
         self.limiter.check_key(key).map_err(|refused| {
@@ -42,6 +46,20 @@ impl<K: Hash + Eq + Clone> Rate<K> {
             let burst = u64::from(refused.quota().burst_size().get());
             RequestRefusal::RateLimited.problem().retry_after_s(wait.as_secs() + 1).limit(burst)
         })
+    }
+}
+
+impl<K: Hash + Eq + Clone> Rate<K> {
+    /// One caller of many, and not more often than [`limits::RATE_LIMIT_SWEEP_PAUSE`].
+    fn may_sweep(&self) -> bool {
+        let now_ms = self.clock.0.monotonic_ms();
+        let swept_at_ms = self.swept_at_ms.load(Ordering::Relaxed);
+        let pause_ms = limits::RATE_LIMIT_SWEEP_PAUSE.as_millis();
+        u128::from(now_ms.saturating_sub(swept_at_ms)) >= pause_ms
+            && self
+                .swept_at_ms
+                .compare_exchange(swept_at_ms, now_ms, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 }
 

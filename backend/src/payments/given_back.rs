@@ -1,9 +1,9 @@
 //! Money that a provider gave back to the payer after we credited it. A refund of ours explains
-//! it, or else nobody asked for it: then the loss waits in suspense and staff are told, once for
-//! each amount. And a refund that its book showed, and shows no more, has failed after all: staff are
+//! it, or else nobody asked for it: then it leaves the wallet, what was spent before waits in suspense,
+//! and staff are told, once for each amount. And a refund that its book showed, and shows no more, has failed after all: staff are
 //! told, because the payer does not have the money and the wallet has not either.
 
-use entities::id::PaymentAttemptId;
+use entities::id::{PaymentAttemptId, UserId};
 use entities::incident::IncidentKind;
 use entities::money::Paisa;
 use entities::payment_attempt;
@@ -23,14 +23,16 @@ use crate::payments::provider::ProviderPayment;
 use crate::payments::refunds::case::{self, Remark};
 use crate::payments::refunds::machine::Event;
 
-/// Accounts for what the provider gave back of a credited attempt. The caller holds the intent's lock.
+/// Accounts for what the provider gave back of an attempt that was credited to `user`. The caller holds
+/// the intent's lock.
 pub(crate) async fn account_for(
     tx: &Tx,
+    user: UserId,
     attempt: &payment_attempt::Model,
     truth: Truth,
     answer: Option<&ProviderPayment>,
 ) -> Result<()> {
-    let known = reversed_before(tx, attempt.id).await?;
+    let known = reversed_before(tx, attempt).await?;
     let (done, on_its_way) = case::of_attempt(tx, attempt.id).await?;
     let Some(so_far) = truth.given_back(attempt.amount_paisa) else {
         // Nobody can tell which part; a refund of ours that is or was on its way may be it.
@@ -51,7 +53,8 @@ pub(crate) async fn account_for(
     if unasked.0 <= 0 {
         return Ok(());
     }
-    let entry = Entry::provider_reversal(attempt.id, &attempt.provider, so_far, unasked);
+    let holder = (user, book::lock_wallet(tx, user).await?);
+    let entry = Entry::provider_reversal(attempt.id, &attempt.provider, holder, so_far, unasked);
     book::post(tx, tx.now(), &entry.map_err(Error::internal)?, None).await?;
     report(tx, attempt, Some((so_far, unasked)), answer).await
 }
@@ -69,15 +72,16 @@ async fn is_missing(tx: &Tx, attempt: PaymentAttemptId, shown: Paisa) -> Result<
 }
 
 /// What the ledger says was reversed unasked until now.
-async fn reversed_before(tx: &Tx, attempt: PaymentAttemptId) -> Result<Paisa> {
+async fn reversed_before(tx: &Tx, attempt: &payment_attempt::Model) -> Result<Paisa> {
+    let clearing = Account::ProviderClearing(attempt.provider.clone());
     let postings = ledger_posting::Entity::find()
         .find_also_related(ledger_entry::Entity)
         .filter(ledger_entry::Column::Kind.eq(EntryKind::ProviderReversal.as_str()))
-        .filter(ledger_entry::Column::BusinessKey.starts_with(format!("{attempt}:")))
-        .filter(ledger_posting::Column::AccountId.eq(book::account_id(&Account::Suspense)))
+        .filter(ledger_entry::Column::BusinessKey.starts_with(format!("{}:", attempt.id)))
+        .filter(ledger_posting::Column::AccountId.eq(book::account_id(&clearing)))
         .all(tx)
         .await?;
-    Ok(Paisa(postings.iter().map(|(posting, _)| posting.amount_paisa.0).sum()))
+    Ok(Paisa(-postings.iter().map(|(posting, _)| posting.amount_paisa.0).sum::<i64>()))
 }
 
 async fn report(

@@ -10,7 +10,10 @@ use entities::id::{PaymentAttemptId, PaymentIntentId, PaymentMethodId, RentalId,
 use entities::payment_attempt::{self, PaymentAttemptState};
 use entities::payment_intent::{self, PaymentIntentStatus, PaymentIntentType};
 use entities::payment_method;
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, Set};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    Set,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -18,12 +21,12 @@ use crate::app::App;
 use crate::crash;
 use crate::db::Tx;
 use crate::error::{Error, Result};
-use crate::limits::ATTEMPTS_PER_INTENT_MAX;
+use crate::limits::{ATTEMPTS_PER_INTENT_MAX, OPEN_INTENTS_PER_RIDER_MAX};
 use crate::money::{Money, Paisa};
 use crate::payments::Refusal;
 use crate::payments::book::CURRENCY;
 use crate::payments::machine::Event;
-use crate::payments::provider::{HostedPage, Opened, Order, ProviderError};
+use crate::payments::provider::{HostedPage, Opened, Order, PaymentProvider, ProviderError};
 use crate::payments::providers::Providers;
 use crate::payments::{reconcile, status, sync};
 
@@ -109,6 +112,7 @@ pub(crate) async fn place(tx: &Tx, providers: &Providers, wanted: &Wanted) -> Re
     let provider = providers.named(&method.gateway)?;
     let amount = wanted.amount;
     within_limits(&method, amount)?;
+    has_room(tx, wanted.user).await?;
     let now = tx.now();
     let intent_id = PaymentIntentId(tx.new_uuid());
     let nothing = serde_json::json!({});
@@ -137,7 +141,7 @@ pub(crate) async fn place(tx: &Tx, providers: &Providers, wanted: &Wanted) -> Re
     }
     .insert(tx)
     .await?;
-    begin(tx, intent_id, provider.name(), amount).await
+    begin(tx, intent_id, provider, amount).await
 }
 
 /// Another attempt for a payment that has not arrived; the first transaction of a retry.
@@ -175,7 +179,20 @@ pub(crate) async fn place_again(
     }
     .update(tx)
     .await?;
-    begin(tx, intent_id, provider.name(), intent.amount_paisa).await
+    begin(tx, intent_id, provider, intent.amount_paisa).await
+}
+
+/// Each open payment is asked for at its provider, so nobody may have many. Two requests of one moment may
+/// both find the last place: the bound is against abuse and need not be exact.
+async fn has_room(tx: &Tx, user: UserId) -> Result<()> {
+    let open = payment_intent::Entity::find()
+        .filter(payment_intent::Column::UserId.eq(user))
+        .filter(payment_intent::Column::Status.eq(PaymentIntentStatus::Pending))
+        .filter(payment_intent::Column::ExpiresAt.gt(tx.now()))
+        .limit(OPEN_INTENTS_PER_RIDER_MAX)
+        .count(tx)
+        .await?;
+    if open >= OPEN_INTENTS_PER_RIDER_MAX { Err(Refusal::TooManyOpenPayments.into()) } else { Ok(()) }
 }
 
 fn within_limits(method: &payment_method::Model, amount: Paisa) -> Result<()> {
@@ -194,7 +211,7 @@ fn within_limits(method: &payment_method::Model, amount: Paisa) -> Result<()> {
 async fn begin(
     tx: &Tx,
     intent_id: PaymentIntentId,
-    provider: &str,
+    provider: &dyn PaymentProvider,
     amount: Paisa,
 ) -> Result<PaymentAttemptId> {
     let now = tx.now();
@@ -202,13 +219,14 @@ async fn begin(
     payment_attempt::ActiveModel {
         id: Set(attempt_id),
         intent_id: Set(intent_id),
-        provider: Set(provider.to_owned()),
+        provider: Set(provider.name().to_owned()),
         provider_reference: Set(None),
         provider_transaction_id: Set(None),
         state: Set(PaymentAttemptState::Initiating),
         amount_paisa: Set(amount),
         detail: Set(serde_json::json!({})),
         next_check_at: Set(Some(reconcile::first_check_at(now))),
+        expires_at: Set(now + provider.capabilities().link_life),
         created_at: Set(now),
         settled_at: Set(None),
     }
@@ -291,6 +309,7 @@ pub(crate) async fn open_page(app: &App, attempt_id: PaymentAttemptId) -> Result
 async fn write_page(tx: &Tx, attempt_id: PaymentAttemptId, opened: &Opened) -> Result<()> {
     let change = payment_attempt::ActiveModel {
         provider_reference: Set(Some(opened.provider_reference.clone())),
+        expires_at: Set(opened.expires_at),
         ..Default::default()
     };
     let changed = payment_attempt::Entity::update_many()

@@ -16,7 +16,7 @@
 //! | refund through a provider, approved | user wallet → refund clearing |
 //! | … the payer has it | refund clearing → provider clearing |
 //! | … it failed | refund clearing → user wallet |
-//! | a provider reversed a top-up unasked | suspense → provider clearing |
+//! | a provider reversed a top-up unasked | user wallet, and suspense for what was spent → provider clearing |
 //! | settlement | bank + provider fees → provider clearing |
 //! | adjustment | promotion expense or suspense ↔ user wallet |
 
@@ -294,7 +294,9 @@ impl Entry {
             .debit(Account::UserWallet(user), payment.wallet)?
             .debit(Account::PromotionExpense, payment.points_worth)?;
         let draft = bill.debit(bill.credit(draft, paid)?, paid_before)?;
-        let entry = draft.finish(EntryKind::RentalDue, rental.0.to_string(), "Open rental amount paid")?;
+        // Paid while the bank was lost and dearer once it is found, a rental has two dues.
+        let key = format!("{rental}:{}", paid_before.0);
+        let entry = draft.finish(EntryKind::RentalDue, key, "Open rental amount paid")?;
         Ok(Self { rider: Some(user), ..entry })
     }
 

@@ -25,6 +25,7 @@ pub mod esewa;
 pub mod khalti;
 pub mod stripe;
 
+mod hints;
 pub mod sync;
 pub mod truth;
 
@@ -64,6 +65,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::{news, resource};
 
+pub use hints::Hints;
 pub use ledger::{Bill, Captured};
 
 /// What others may want to know of money.
@@ -139,6 +141,7 @@ crate::refusals! {
         AmountTooHigh = 422 "amount_too_high" "The amount is above the method's maximum.",
         IntentCompleted = 409 "intent_completed" "The payment has arrived already.",
         TooManyAttempts = 409 "too_many_attempts" "This payment was tried too often; begin a new one.",
+        TooManyOpenPayments = 409 "too_many_open_payments" "Too many payments are open; finish or cancel one of them.",
         InvalidIntentStatus = 409 "invalid_intent_status" "The payment is not open any more.",
         ProviderRefused = 502 "provider_refused" "The payment provider did not take the order.",
         ProviderUnavailable = 503 "provider_unavailable" "The payment provider does not answer; try again.",

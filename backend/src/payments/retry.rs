@@ -15,7 +15,7 @@ use crate::error::{ProblemBody, Result};
 use crate::extract::{IdempotencyKey, Json, Path};
 use crate::idempotency;
 use crate::payments::intent::{self, PaymentPage};
-use crate::payments::{status, sync};
+use crate::payments::{hints, status};
 
 /// How to pay this time.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -39,7 +39,7 @@ pub(crate) async fn retry(
     let (found, _) = status::own(app.db.read(), rider.user_id, &intent_id).await?;
     // It may have arrived: then nobody has to pay again.
     for attempt in status::attempts_of(app.db.read(), found.id).await? {
-        sync::sync(&app, attempt.id).await?;
+        hints::follow(&app, attempt.id).await?;
     }
     let (providers, method) = (app.providers.clone(), wanted.payment_method_id);
     let request = (intent_id, wanted);

@@ -127,7 +127,7 @@ pub(crate) async fn apply(
         intent: intent.status,
         is_newest: is_newest(tx, &attempt).await?,
         created_at: attempt.created_at,
-        expires_at: intent.expires_at,
+        expires_at: attempt.expires_at,
     };
     let decision = machine::step(state, event, now);
     match decision.effect {
@@ -135,7 +135,7 @@ pub(crate) async fn apply(
         Effect::Credit => credit(tx, &attempt, &intent, answer).await?,
         Effect::AccountForGivenBack => {
             if let Event::Synced(truth) = event {
-                given_back::account_for(tx, &attempt, truth, answer).await?;
+                given_back::account_for(tx, intent.user_id, &attempt, truth, answer).await?;
             }
         }
         Effect::ReportMismatch => report(tx, IncidentKind::PaymentMismatch, &attempt, answer).await?,

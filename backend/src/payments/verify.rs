@@ -20,7 +20,7 @@ use crate::extract::{Json, Path, Query};
 use crate::money::Money;
 use crate::payments::provider::ReturnProof;
 use crate::payments::status::{self, PaymentStatus};
-use crate::payments::{book, sync, truth};
+use crate::payments::{book, hints, sync, truth};
 
 /// Which payment to ask the provider about. Anything else in the body is not read.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -49,7 +49,7 @@ pub(crate) async fn verify(
     let (intent, _) = status::own(app.db.read(), rider.user_id, &asked.intent_id).await?;
     // The rider may have paid on a page that they had left for another one.
     for attempt in status::attempts_of(app.db.read(), intent.id).await? {
-        sync::sync(&app, attempt.id).await?;
+        hints::follow(&app, attempt.id).await?;
     }
     let (intent, _) = status::own(app.db.read(), rider.user_id, &asked.intent_id).await?;
     let balance = book::balances(app.db.read(), rider.user_id).await?.wallet;
@@ -107,7 +107,7 @@ pub(crate) async fn came_back(
         .await?
         .ok_or_else(Problem::not_found)?;
     let proof = app.providers.named(&name)?.read_return(&truth::placed(&attempt), &query);
-    let standing = sync::sync(&app, attempt.id).await?;
+    let standing = hints::follow(&app, attempt.id).await?;
     match proof {
         ReturnProof::Unsigned | ReturnProof::Signed => {}
         ReturnProof::Forged | ReturnProof::AnotherOrder => {

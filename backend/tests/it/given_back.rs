@@ -32,7 +32,7 @@ async fn a_credited_payment_that_is_reversed_is_accounted_for_once() {
             assert_eq!((standing.attempt, truth), (PaymentAttemptState::Succeeded, Truth::GivenBack));
         }
         assert_eq!(reversals(&test).await, 1, "{}", test.backend());
-        assert_eq!(balance(&test, &rider).await, "500.00", "a person decides what becomes of it");
+        assert_eq!(balance(&test, &rider).await, "0.00", "the payer has it");
         let incidents = incident::Entity::find().all(test.app.db.read()).await.unwrap();
         let kinds: Vec<_> = incidents.iter().map(|incident| incident.kind).collect();
         assert_eq!(kinds, [IncidentKind::PaymentReversed]);

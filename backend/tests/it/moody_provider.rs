@@ -50,6 +50,7 @@ pub(crate) struct MoodyProvider {
     planted: Arc<Mutex<HashMap<String, Planted>>>,
     refunding: Arc<Mutex<Refunding>>,
     refund_calls: Arc<AtomicUsize>,
+    lookup_calls: Arc<AtomicUsize>,
 }
 
 /// How it gives money back, when it is asked to; its book answers all the same.
@@ -93,6 +94,7 @@ impl MoodyProvider {
             refunding: Arc::default(),
             planted: Arc::default(),
             refund_calls: Arc::default(),
+            lookup_calls: Arc::default(),
         }
     }
 
@@ -103,6 +105,11 @@ impl MoodyProvider {
     /// How often it was asked to give money back.
     pub(crate) fn refund_calls(&self) -> usize {
         self.refund_calls.load(Ordering::SeqCst)
+    }
+
+    /// How often it was asked what became of an order.
+    pub(crate) fn lookup_calls(&self) -> usize {
+        self.lookup_calls.load(Ordering::SeqCst)
     }
 
     fn refunding(&self) -> Refunding {
@@ -158,6 +165,7 @@ impl PaymentProvider for MoodyProvider {
     }
 
     async fn lookup(&self, order: &PlacedOrder) -> Result<ProviderPayment, ProviderError> {
+        self.lookup_calls.fetch_add(1, Ordering::SeqCst);
         let mut payment = self.answer(self.sandbox.lookup(order).await)?;
         if self.refunding().hides_parts && matches!(payment.given_back, GivenBack::Part(_)) {
             payment.given_back = GivenBack::UnknownPart;

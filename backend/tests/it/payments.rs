@@ -5,6 +5,7 @@ use crate::riders::{Rider, rider};
 use crate::test_app::{Answer, TestApp};
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
+use backend::limits;
 use backend::payments::audit;
 use entities::incident::{self, IncidentKind};
 use entities::payment_attempt::{self, PaymentAttemptState};
@@ -424,4 +425,44 @@ async fn a_provider_that_is_away_for_a_day_fails_nobody_and_staff_are_told() {
 
 pub(crate) async fn attempt(test: &TestApp) -> payment_attempt::Model {
     payment_attempt::Entity::find().one(test.app.db.read()).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_rider_who_asks_without_end_does_not_make_us_ask_without_end() {
+    for test in TestApp::on_each_backend().await {
+        let rider = rider(&test.app).await;
+        let opened = open(&test, &rider, "500.00").await;
+        let most = usize::try_from(limits::PAYMENT_HINTS_BURST.get()).unwrap();
+        for _ in 0..most + 20 {
+            let answer = verify(&test, &rider, &opened.intent_id).await.ok();
+            assert_eq!(answer["payment"]["status"], "pending");
+        }
+        assert_eq!(test.provider.lookup_calls(), most, "{}", test.backend());
+        press(&test, &opened.page, "pay").await;
+        verify(&test, &rider, &opened.intent_id).await.ok();
+        assert_eq!(status(&test, &rider, &opened.intent_id).await, "pending", "what we know is answered");
+        test.clock.advance_ms(u64::try_from(limits::PAYMENT_HINT_EVERY.as_millis()).unwrap());
+        verify(&test, &rider, &opened.intent_id).await.ok();
+        assert_eq!(balance(&test, &rider).await, "500.00");
+        assert_sound(&test).await;
+    }
+}
+
+#[tokio::test]
+async fn a_rider_has_room_for_so_many_open_payments_and_makes_room_by_cancelling_one() {
+    for test in TestApp::on_each_backend().await {
+        let rider = rider(&test.app).await;
+        let mut first = None;
+        for number in 0..limits::OPEN_INTENTS_PER_RIDER_MAX {
+            let opened = ask_for(&test, &rider, &format!("payment-number-{number}"), "500.00").await;
+            assert_eq!(opened.status, StatusCode::CREATED, "{number}: {}", opened.body);
+            first.get_or_insert(opened.body["intent_id"].as_str().unwrap().to_owned());
+        }
+        let refused = ask_for(&test, &rider, "one-too-many", "500.00").await;
+        refused.problem(409, "too_many_open_payments");
+        let path = format!("/api/v1/payments/cancel/{}", first.unwrap());
+        test.bearer(&rider.token).post(&path, json!({})).await.ok();
+        let answer = ask_for(&test, &rider, "now-there-is-room", "500.00").await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.body);
+    }
 }

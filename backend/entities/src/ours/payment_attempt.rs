@@ -24,6 +24,8 @@ pub struct Model {
     pub detail: Json,
     /// When the provider is asked again; none when nothing is open.
     pub next_check_at: Option<DateTimeUtc>,
+    /// When its page stops taking money.
+    pub expires_at: DateTimeUtc,
     pub created_at: DateTimeUtc,
     pub settled_at: Option<DateTimeUtc>,
 }

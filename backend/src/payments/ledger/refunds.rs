@@ -106,18 +106,21 @@ impl Entry {
             )
     }
 
-    /// A provider gave `amount` back by itself, `so_far` in all. The rider keeps the credit until a
-    /// person has looked: the loss waits in suspense.
+    /// A provider gave `amount` back by itself, `so_far` in all. The payer has that money, so it leaves
+    /// the wallet, as far as `wallet` reaches; what was spent before waits in suspense for a person.
     pub fn provider_reversal(
         attempt: PaymentAttemptId,
         provider: &str,
+        (user, wallet): (UserId, Paisa),
         so_far: Paisa,
         amount: Paisa,
     ) -> Result<Self, LedgerError> {
         let amount = positive(amount)?;
         let key = format!("{attempt}:{}", so_far.0);
+        let from_wallet = wallet.0.clamp(0, amount.0);
         Draft::default()
-            .debit(Account::Suspense, amount)?
+            .debit(Account::UserWallet(user), Paisa(from_wallet))?
+            .debit(Account::Suspense, Paisa(amount.0 - from_wallet))?
             .credit(Account::ProviderClearing(provider.to_owned()), amount)?
             .finish(EntryKind::ProviderReversal, key, "Reversed by the provider")
     }
@@ -199,6 +202,20 @@ mod tests {
             assert_eq!(Entry::refund_reserved(REFUND, USER, amount), refused);
             assert_eq!(Entry::refund_paid(REFUND, "khalti", amount), refused);
             assert_eq!(Entry::refund_returned(REFUND, USER, amount), refused);
+        }
+    }
+
+    #[test]
+    fn what_a_provider_took_back_leaves_the_wallet_and_only_the_rest_waits_in_suspense() {
+        let attempt = PaymentAttemptId(Uuid::from_u128(3));
+        for (wallet, from_wallet, suspense) in [(900, 500, 0), (200, 200, 300), (0, 0, 500), (-1, 0, 500)] {
+            let holder = (USER, Paisa(wallet));
+            let entry = Entry::provider_reversal(attempt, "khalti", holder, Paisa(500), Paisa(500)).unwrap();
+            let sums = sums(&[entry]);
+            let sum = |account: &Account| sums.get(account).copied().unwrap_or(0);
+            assert_eq!(sum(&Account::UserWallet(USER)), from_wallet, "{wallet}");
+            assert_eq!(sum(&Account::Suspense), suspense, "{wallet}");
+            assert_eq!(sum(&Account::ProviderClearing("khalti".to_owned())), -500, "{wallet}");
         }
     }
 

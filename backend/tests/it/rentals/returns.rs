@@ -7,6 +7,7 @@ use entities::incident::IncidentKind;
 use entities::power_bank::PowerBankStatus;
 use entities::rental::{RentalPaymentStatus, RentalStatus};
 use protocol::control::{EventBody, ItemResult, TimeQuality, UplinkItem, Verdict};
+use serde_json::json;
 
 #[tokio::test]
 async fn a_return_before_its_done_proves_both() {
@@ -204,6 +205,25 @@ async fn banks_that_no_rental_explains_are_shown_to_staff() {
         world.inventory(a, &[None, None]).await;
         assert_eq!(world.bank(1).await.status, PowerBankStatus::Missing);
         world.books_agree().await;
+    }
+}
+
+#[tokio::test]
+async fn a_difference_that_is_met_again_a_day_after_it_was_resolved_is_open_again() {
+    for world in World::on_each_backend().await {
+        let staff = world.test.bearer(staff_token(&world.test, AdminRole::Admin).await);
+        let a = world.station("A", &[None, None]).await;
+        world.insert(a, 2, 99).await;
+        let open = staff.get("/api/v1/admin/incidents?state=open").await.ok();
+        let id = open["items"][0]["id"].as_str().unwrap().to_owned();
+        staff.post(&format!("/api/v1/admin/incidents/{id}/resolve"), json!({})).await.ok();
+        for (wait_s, opened) in [(60, 0), (86_400, 1), (60, 1)] {
+            world.advance_s(wait_s);
+            let staff = world.test.bearer(staff_token(&world.test, AdminRole::Admin).await);
+            world.insert(a, 2, 99).await;
+            let open = staff.get("/api/v1/admin/incidents?state=open").await.ok();
+            assert_eq!(open["items"].as_array().unwrap().len(), opened, "{open}");
+        }
     }
 }
 

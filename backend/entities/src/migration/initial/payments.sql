@@ -92,7 +92,7 @@ create table payment_intents (
     completed_at timestamptz
 );
 create index payment_intents_user on payment_intents (user_id, created_at, id);
-create index payment_intents_pending on payment_intents (expires_at) where status = 'pending';
+create index payment_intents_open on payment_intents (user_id, expires_at) where status = 'pending';
 
 -- Ours. One order at a provider for a payment intent. The provider's truth moves it, hints do not.
 create table payment_attempts (
@@ -105,6 +105,7 @@ create table payment_attempts (
     amount_paisa bigint not null check (amount_paisa > 0),
     detail jsonb not null default '{}',
     next_check_at timestamptz,
+    expires_at timestamptz not null,
     created_at timestamptz not null,
     settled_at timestamptz,
     unique (provider, provider_reference)
