@@ -252,6 +252,28 @@ pub const PACKAGE_MINUTES_MAX: i32 = 60 * 24 * 31;
 pub const PACKAGE_PRICE_MAX: entities::money::Paisa = entities::money::Paisa(10_000_000);
 /// The longest name that staff may give to something, characters.
 pub const NAME_MAX: usize = 100;
+/// How long an order of staff may wait for its station.
+pub const REMOTE_COMMAND_LIFE: chrono::TimeDelta = chrono::TimeDelta::seconds(30);
+/// Orders of a station that may be on their way at once.
+pub const COMMANDS_PER_STATION_MAX: u64 = 8;
+/// The shortest reason for an order, characters.
+pub const COMMAND_REASON_MIN: usize = 3;
+/// The longest one, characters.
+pub const COMMAND_REASON_MAX: usize = 500;
+/// The pause between two places of a rider's telephone that a rental keeps.
+pub const LOCATION_PAUSE: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
+/// A telephone that knows its place less well does not know it, metres.
+pub const LOCATION_ACCURACY_MAX_M: f64 = 100_000.0;
+/// Places of a rental that staff see.
+pub const LOCATIONS_SHOWN: u64 = 20;
+/// The shortest description of what is wrong with a rental, characters.
+pub const ISSUE_DESCRIPTION_MIN: usize = 10;
+/// Pictures that go with such a report.
+pub const ISSUE_IMAGES_MAX: usize = 5;
+/// Reports that a rider may make of one rental.
+pub const ISSUES_PER_RENTAL_MAX: usize = 10;
+/// The longest answer of staff to one, characters.
+pub const ISSUE_NOTE_MAX: usize = 500;
 /// The shortest reason for calling a rental off, characters.
 pub const CANCEL_REASON_MIN: usize = 5;
 /// The longest description, characters.

@@ -22,7 +22,10 @@ async fn on_rentals(app: App, job: Job) -> Result<()> {
         | rentals::News::Overdue { .. }
         | rentals::News::Lost { .. }
         | rentals::News::DuePaid { .. }
+        | rentals::News::EndingSoon { .. }
+        | rentals::News::Extended { .. }
         | rentals::News::PaidStartRefused { .. }
+        | rentals::News::IssueResolved { .. }
         | rentals::News::InDoubt { .. } => return Ok(()),
     };
     let counted = app.db.write(move |tx| {

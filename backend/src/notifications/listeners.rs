@@ -117,6 +117,21 @@ async fn on_rentals(app: App, job: Job) -> Result<()> {
             let data = json!({ "rental": rental, "rental_code": code, "due_at": in_nepal(due_at) });
             (user, template::RENTAL_OVERDUE, data)
         }
+        rentals::News::EndingSoon { rental, user, code, due_at } => {
+            let data = json!({ "rental": rental, "rental_code": code, "due_at": in_nepal(due_at) });
+            (user, template::RENTAL_ENDING_SOON, data)
+        }
+        rentals::News::Extended { rental, user, code, minutes, cost_paisa, due_at } => {
+            let data = json!({
+                "rental": rental, "rental_code": code, "minutes": minutes, "due_at": in_nepal(due_at),
+                "amount": Paisa(cost_paisa).to_string(),
+            });
+            (user, template::RENTAL_EXTENDED, data)
+        }
+        rentals::News::IssueResolved { rental, user, code, note } => {
+            let data = json!({ "rental": rental, "rental_code": code, "note": note });
+            (user, template::RENTAL_ISSUE_RESOLVED, data)
+        }
         rentals::News::DuePaid { rental, user, code, amount_paisa } => {
             let amount = Paisa(amount_paisa).to_string();
             let data = json!({ "rental": rental, "rental_code": code, "amount": amount });

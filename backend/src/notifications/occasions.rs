@@ -19,6 +19,13 @@ pub(super) fn example(slug: &str) -> Option<Value> {
         }
         template::RENTAL_CANCELLED => json!({ "rental_code": rental, "reason": "you called it off" }),
         template::PAID_START_REFUSED => json!({ "reason": "the station cannot be reached" }),
+        template::RENTAL_ENDING_SOON => json!({ "rental_code": rental, "due_at": due_at }),
+        template::RENTAL_EXTENDED => {
+            json!({ "rental_code": rental, "minutes": 60, "amount": "50.00", "due_at": due_at })
+        }
+        template::RENTAL_ISSUE_RESOLVED => {
+            json!({ "rental_code": rental, "note": "The power bank was replaced." })
+        }
         template::RENTAL_OVERDUE => json!({ "rental_code": rental, "due_at": due_at }),
         template::RENTAL_IN_DOUBT => json!({ "rental_code": rental }),
         template::RENTAL_LOST => json!({ "rental_code": rental, "fee": "5000.00", "due": "4500.00" }),

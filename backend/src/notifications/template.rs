@@ -14,6 +14,12 @@ pub const RENTAL_COMPLETED: &str = "rental-completed";
 pub const RENTAL_CANCELLED: &str = "rental-cancelled";
 /// A rental's time is over: `rental_code, due_at`.
 pub const RENTAL_OVERDUE: &str = "rental-overdue";
+/// A rental's time is over soon: `rental_code, due_at`.
+pub const RENTAL_ENDING_SOON: &str = "rental-ending-soon";
+/// A rider bought more time: `rental_code, minutes, amount, due_at`.
+pub const RENTAL_EXTENDED: &str = "rental-extended";
+/// Staff have dealt with what a rider reported: `rental_code, note`.
+pub const RENTAL_ISSUE_RESOLVED: &str = "rental-issue-resolved";
 /// What was open of a rental is paid: `rental_code, amount`.
 pub const RENTAL_DUE_PAID: &str = "rental-due-paid";
 /// A rental that was paid at a provider did not start: `reason`.

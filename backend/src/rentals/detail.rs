@@ -5,16 +5,17 @@ use super::case;
 use super::pricing::{self, Bill};
 use crate::app::App;
 use crate::auth::Rider;
+use crate::db::Tx;
 use crate::error::{ProblemBody, Result};
 use crate::extract::{Json, Path};
 use crate::money::Money;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use entities::id::{PowerBankId, RentalId, RentalPackageId, StationId};
+use entities::id::{PowerBankId, RentalId, RentalPackageId, StationId, UserId};
 use entities::rental::{self, RentalPaymentStatus, RentalStatus};
 use entities::rental_package::PaymentModel;
 use entities::{command, power_bank, station, station_slot};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use serde::Serialize;
 use std::collections::HashMap;
 use utoipa::ToSchema;
@@ -156,10 +157,21 @@ pub(crate) async fn show(
     rider: Rider,
     Path(id): Path<RentalId>,
 ) -> Result<Json<Rental>> {
-    let row = rental::Entity::find_by_id(id).one(app.db.read()).await?;
-    let row = row.filter(|row| row.user_id == rider.user_id).ok_or(Refusal::RentalNotFound)?;
+    let row = own(app.db.read(), rider.user_id, id).await?;
     let mut shown = view(app.db.read(), vec![row], app.clock.now()).await?;
     Ok(Json(shown.pop().ok_or(Refusal::RentalNotFound)?))
+}
+
+/// A rental of this rider; for anybody else there is none.
+pub(super) async fn own(db: &impl ConnectionTrait, user: UserId, id: RentalId) -> Result<rental::Model> {
+    let row = rental::Entity::find_by_id(id).one(db).await?;
+    Ok(row.filter(|row| row.user_id == user).ok_or(Refusal::RentalNotFound)?)
+}
+
+/// As [`own`], locked until the transaction ends.
+pub(super) async fn own_locked(tx: &Tx, user: UserId, id: RentalId) -> Result<rental::Model> {
+    let row = rental::Entity::find_by_id(id).lock_exclusive().one(tx).await?;
+    Ok(row.filter(|row| row.user_id == user).ok_or(Refusal::RentalNotFound)?)
 }
 
 /// Shows rentals with what they refer to: four queries, however many there are.

@@ -41,7 +41,15 @@ pub mod active;
 pub mod detail;
 pub mod history;
 pub mod late_fees;
+pub mod stats;
+
+pub mod issues;
+pub mod location;
+
+pub mod remote;
 pub mod staff;
+pub mod staff_detail;
+pub mod staff_issues;
 
 pub mod apply_again;
 
@@ -135,6 +143,32 @@ pub enum News {
         /// When it must have been back.
         due_at: DateTime<Utc>,
     },
+    /// Its time is over soon.
+    EndingSoon {
+        /// Which rental.
+        rental: RentalId,
+        /// Whose.
+        user: UserId,
+        /// Its code for people.
+        code: String,
+        /// When it must be back.
+        due_at: DateTime<Utc>,
+    },
+    /// The rider has bought more time.
+    Extended {
+        /// Which rental.
+        rental: RentalId,
+        /// Whose.
+        user: UserId,
+        /// Its code for people.
+        code: String,
+        /// How much more time.
+        minutes: u32,
+        /// What that costs.
+        cost_paisa: i64,
+        /// When it must be back now.
+        due_at: DateTime<Utc>,
+    },
     /// What was open after its bill is paid.
     DuePaid {
         /// Which rental.
@@ -156,6 +190,17 @@ pub enum News {
         code: String,
         /// Why, for people.
         reason: String,
+    },
+    /// Staff have dealt with what the rider reported.
+    IssueResolved {
+        /// Which rental.
+        rental: RentalId,
+        /// Whose.
+        user: UserId,
+        /// Its code for people.
+        code: String,
+        /// What staff did about it.
+        note: String,
     },
     /// Nobody knows whether the bank is out; the rider may rent another one meanwhile.
     InDoubt {
@@ -217,6 +262,8 @@ refusals! {
     pub enum Refusal {
         RentalNotFound = 404 "rental_not_found" "There is no such rental.",
         LateFeeConfigNotFound = 404 "late_fee_config_not_found" "There is no such version of late fees.",
+        RentalIssueNotFound = 404 "rental_issue_not_found" "There is no such report.",
+        CommandNotFound = 404 "command_not_found" "There is no such order to this station.",
         PackageNotFound = 422 "package_not_found" "There is no such package.",
         PrerequisitesNotMet = 403 "rental_prerequisites_not_met" "The profile must be completed, and verified, before a rental.",
         OverdueRentalExists = 409 "overdue_rental_exists" "A power bank is overdue; return it first.",
@@ -224,6 +271,9 @@ refusals! {
         UnpaidRentalExists = 409 "unpaid_rental_exists" "An earlier rental is not paid.",
         StationMaintenance = 409 "station_maintenance" "The station is being repaired.",
         StationOffline = 503 "station_offline" "The station cannot be reached right now.",
+        StationBusy = 503 "station_busy" "The station has too many orders on their way.",
+        SlotNotOccupied = 409 "slot_not_occupied" "No power bank is in that slot.",
+        BankInRental = 409 "powerbank_in_rental" "That power bank belongs to a rental.",
         NoPowerBanks = 409 "no_powerbanks_available" "No charged power bank is free at this station.",
         RequestedPowerBankUnavailable = 409 "requested_powerbank_unavailable" "That power bank is not free at this station.",
         PaymentModeNotSupported = 422 "payment_mode_not_supported" "A postpaid rental is paid from the wallet or directly.",
@@ -236,6 +286,9 @@ refusals! {
         ParkedEventNotFound = 404 "parked_event_not_found" "There is no parked event with such an incident.",
         EventNotApplicable = 409 "event_not_applicable" "The event still cannot be applied.",
         OwnRental = 403 "own_rental" "Nobody decides about a rental of their own.",
+        IssueAlreadyReported = 409 "issue_already_reported" "That was reported already; our staff are looking at it.",
+        IssueAlreadyResolved = 409 "issue_already_resolved" "That report is dealt with already.",
+        LocationTooSoon = 429 "location_too_soon" "A place was noted a moment ago.",
         InvalidRentalStatus = 409 "invalid_rental_status" "The rental is not in a state that allows this.",
     }
 }
@@ -252,11 +305,21 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(active::show))
         .routes(routes!(history::list))
         .routes(routes!(detail::show))
+        .routes(routes!(stats::show))
+        .routes(routes!(location::record))
+        .routes(routes!(issues::report))
+        .routes(routes!(issues::report_as_issue, issues::list))
         .routes(routes!(late_fees::list, late_fees::create))
         .routes(routes!(late_fees::activate))
         .routes(routes!(late_fees::trial::test_calculation))
         .routes(routes!(staff::list))
+        .routes(routes!(staff_detail::show))
         .routes(routes!(staff::decide))
+        .routes(routes!(remote::order))
+        .routes(routes!(remote::view::list))
+        .routes(routes!(remote::view::show))
+        .routes(routes!(staff_issues::list))
+        .routes(routes!(staff_issues::resolve))
         .routes(routes!(apply_again::apply_again))
 }
 

@@ -20,6 +20,9 @@ async fn run(app: App, job: Job) -> Result<()> {
         | News::Lost { .. }
         | News::DuePaid { .. }
         | News::PaidStartRefused { .. }
+        | News::EndingSoon { .. }
+        | News::Extended { .. }
+        | News::IssueResolved { .. }
         | News::InDoubt { .. } => return Ok(()),
     };
     let given = app.db.write(move |tx| {

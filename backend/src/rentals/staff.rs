@@ -3,19 +3,20 @@
 use super::case::Case;
 use super::detail::{self, Rental};
 use super::machine::rental::{Event, StaffDecision};
-use super::{Refusal, places};
+use super::{Refusal, history, places};
 use crate::app::App;
 use crate::audit;
 use crate::auth::{Permission, Staff};
+use crate::calendar::{end_of_day_in_nepal, start_of_day_in_nepal};
 use crate::error::{Error, ProblemBody, Result};
 use crate::extract::{Json, Path, Query};
 use crate::page::{Cursor, Page, PageQuery};
 use axum::extract::State;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use entities::command::{self, CommandState};
 use entities::id::{RentalId, UserId};
 use entities::rental::{self, RentalStatus};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, JoinType, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, JoinType, QueryFilter, QuerySelect, Select};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -23,8 +24,21 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Filter {
-    /// `open` (default), `in_doubt` or `lost`.
+    /// `open` if absent, or `all` if another filter is given.
     pub view: Option<View>,
+    /// Only in this state.
+    pub status: Option<RentalStatus>,
+    /// Only of this rider.
+    pub user_id: Option<UserId>,
+    /// Only begun at the station of this serial number.
+    #[param(max_length = 32, example = "KTM-001")]
+    pub station_sn: Option<String>,
+    /// Asked for on this day in Kathmandu, or later.
+    #[param(example = "2026-01-15")]
+    pub start_date: Option<NaiveDate>,
+    /// Asked for on this day in Kathmandu, or earlier.
+    #[param(example = "2026-01-31")]
+    pub end_date: Option<NaiveDate>,
 }
 
 /// Which rentals to list.
@@ -37,6 +51,8 @@ pub enum View {
     InDoubt,
     /// Those whose bank was charged as lost, also those where it came back after all.
     Lost,
+    /// Every one.
+    All,
 }
 
 /// A rental and whose it is.
@@ -74,19 +90,17 @@ pub enum Decision {
     Returned,
 }
 
-/// Rentals that are not final, newest first.
+/// Rentals, newest first: those that are not final, unless asked otherwise.
 #[utoipa::path(get, path = "/admin/rentals", tag = "staff", extensions(("x-permission" = json!(Permission::RentalsRead))), security(("staff" = [])), params(Filter, PageQuery),
-    responses((status = 200, body = Page<StaffRental>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
+    responses((status = 200, body = Page<StaffRental>), (status = "4XX", body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub(crate) async fn list(
     State(app): State<App>,
     _: Staff,
     Query(filter): Query<Filter>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<StaffRental>>> {
-    let query = match filter.view.unwrap_or(View::Open) {
-        View::Open => rental::Entity::find().filter(rental::Column::Status.is_in(places::OPEN)),
-        View::InDoubt => in_doubt(app.clock.now()),
-        View::Lost => rental::Entity::find().filter(rental::Column::LostAt.is_not_null()),
+    let Some(query) = filter.query(&app).await? else {
+        return Ok(Json(Page { items: Vec::new(), next_cursor: None }));
     };
     let rows = page.apply(query, rental::Column::CreatedAt, rental::Column::Id)?.all(app.db.read()).await?;
     let rows = page.page(rows, |row| Cursor { at: row.created_at, id: row.id.into() }, |row| row)?;
@@ -95,6 +109,41 @@ pub(crate) async fn list(
     let items =
         users.into_iter().zip(shown).map(|(user_id, rental)| StaffRental { user_id, rental }).collect();
     Ok(Json(Page { items, next_cursor: rows.next_cursor }))
+}
+
+impl Filter {
+    /// None if nothing can match.
+    async fn query(&self, app: &App) -> Result<Option<Select<rental::Entity>>> {
+        let is_narrowed = self.status.is_some()
+            || self.user_id.is_some()
+            || self.station_sn.is_some()
+            || self.start_date.is_some()
+            || self.end_date.is_some();
+        let otherwise = if is_narrowed { View::All } else { View::Open };
+        let mut query = match self.view.unwrap_or(otherwise) {
+            View::Open => rental::Entity::find().filter(rental::Column::Status.is_in(places::OPEN)),
+            View::InDoubt => in_doubt(app.clock.now()),
+            View::Lost => rental::Entity::find().filter(rental::Column::LostAt.is_not_null()),
+            View::All => rental::Entity::find(),
+        };
+        if let Some(status) = self.status {
+            query = query.filter(rental::Column::Status.eq(status));
+        }
+        if let Some(user) = self.user_id {
+            query = query.filter(rental::Column::UserId.eq(user));
+        }
+        if let Some(serial) = &self.station_sn {
+            let Some(station) = history::station_named(app.db.read(), serial).await? else { return Ok(None) };
+            query = query.filter(rental::Column::StationId.eq(station));
+        }
+        if let Some(day) = self.start_date {
+            query = query.filter(rental::Column::CreatedAt.gte(start_of_day_in_nepal(day)));
+        }
+        if let Some(day) = self.end_date {
+            query = query.filter(rental::Column::CreatedAt.lt(end_of_day_in_nepal(day)));
+        }
+        Ok(Some(query))
+    }
 }
 
 /// Settles a rental that no station can settle.
@@ -138,7 +187,7 @@ pub(crate) async fn decide(
 }
 
 /// Pending, offered, past the expiry (or declared unknowable), and not settled.
-pub(crate) fn in_doubt(now: DateTime<Utc>) -> sea_orm::Select<rental::Entity> {
+pub(crate) fn in_doubt(now: DateTime<Utc>) -> Select<rental::Entity> {
     let eject = rental::Entity::belongs_to(command::Entity)
         .from(rental::Column::EjectCmdId)
         .to(command::Column::Id)

@@ -39,8 +39,8 @@ pub struct StartRental {
     pub station_sn: String,
     /// One of `rentals/packages`.
     pub package_id: RentalPackageId,
-    /// A certain bank; the fullest one if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// A certain bank; the fullest one if absent. `powerbank_sn` is the same.
+    #[serde(default, alias = "powerbank_sn", skip_serializing_if = "Option::is_none")]
     pub power_bank_sn: Option<String>,
     /// From what it is paid; `direct` through `payment_method_id`, before the rental starts.
     #[serde(default)]

@@ -22,6 +22,7 @@ create table commands (
     created_at timestamptz not null
 );
 create index commands_open on commands (station_id, created_at) where state in ('new', 'offered', 'received');
+create index commands_station on commands (station_id, created_at, id);
 create index commands_rental on commands (rental_id);
 
 -- Ours. The inbox: what stations reported, stored before it is acknowledged and applied in order.
@@ -76,6 +77,7 @@ create table incidents (
     resolved_at timestamptz
 );
 create index incidents_open on incidents (created_at) where state = 'open';
+create index incidents_rental on incidents (rental_id, created_at) where rental_id is not null;
 
 -- Ours. Work that a transaction left behind, done at least once.
 create table jobs (

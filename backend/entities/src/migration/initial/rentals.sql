@@ -95,6 +95,7 @@ create table rental_issues (
     resolved_at timestamptz
 );
 create index rental_issues_rental on rental_issues (rental_id);
+create index rental_issues_reported on rental_issues (reported_at, id);
 
 -- Ours. What a late return costs: versions, of which at most one is active. The terms of a version never change.
 create table late_fee_configs (
