@@ -94,6 +94,7 @@ fn queues() -> Vec<Queue> {
         notifications::listeners::ON_PAYMENTS,
         notifications::listeners::ON_POINTS,
         notifications::listeners::ON_RENTALS,
+        notifications::listeners::ON_STATIONS,
     ]
 }
 
@@ -109,6 +110,7 @@ const LISTENERS: &[Listener] = &[
     Listener { domain: achievements::News::DOMAIN, queue: notifications::listeners::ON_ACHIEVEMENTS.name },
     Listener { domain: rentals::News::DOMAIN, queue: rentals::reward::QUEUE.name },
     Listener { domain: rentals::News::DOMAIN, queue: notifications::listeners::ON_RENTALS.name },
+    Listener { domain: stations::News::DOMAIN, queue: notifications::listeners::ON_STATIONS.name },
 ];
 
 /// A handle on the running program, cheap to clone.

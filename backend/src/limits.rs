@@ -137,6 +137,12 @@ pub const HEARTBEAT_WRITTEN_EVERY: chrono::TimeDelta = chrono::TimeDelta::minute
 pub const ROSTER_WAIT_MAX_MS: u64 = 60_000;
 /// How often a waiting roster call asks the book.
 pub const ROSTER_POLL: Duration = Duration::from_secs(1);
+/// The longest text about a station, characters.
+pub const STATION_TEXT_MAX: usize = 200;
+/// The shortest report of a fault, characters.
+pub const ISSUE_TEXT_MIN: usize = 5;
+/// Reports of faults at stations that one rider may have unresolved.
+pub const OPEN_REPORTS_MAX: u64 = 20;
 /// Commands in doubt that one briefing names.
 pub const BRIEFING_QUERIES_MAX: u64 = 32;
 

@@ -285,7 +285,7 @@ async fn note<R: Resource>(
 }
 
 /// `{"field": [before, after]}` of the fields that differ.
-fn changed(before: serde_json::Value, after: serde_json::Value) -> serde_json::Value {
+pub(crate) fn changed(before: serde_json::Value, after: serde_json::Value) -> serde_json::Value {
     let fields = |value: &serde_json::Value| value.as_object().cloned().unwrap_or_default();
     let (before, after) = (fields(&before), fields(&after));
     let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));

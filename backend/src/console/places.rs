@@ -4,6 +4,7 @@ use super::{SignedIn, page as render, problem_text};
 use crate::app::App;
 use crate::error::{Problem, Result};
 use crate::extract::Json;
+use crate::stations::description::qr_svg;
 use crate::stations::provision::{self, NewStation, Provisioned};
 use crate::stations::staff::{self, NewPowerBank};
 use askama::Template;
@@ -11,8 +12,6 @@ use axum::Form;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use entities::station;
-use qrcode::QrCode;
-use qrcode::render::svg;
 use sea_orm::{EntityTrait, QueryOrder, QuerySelect};
 use serde::Deserialize;
 
@@ -155,11 +154,10 @@ async fn show(
 }
 
 fn made(name: String, slots: u8, new: Provisioned) -> Result<Made> {
-    let qr = QrCode::new(&new.serial_number).map_err(anyhow::Error::from)?;
     Ok(Made {
         name,
         slots,
-        qr: qr.render::<svg::Color<'_>>().min_dimensions(160, 160).build(),
+        qr: qr_svg(&new.serial_number)?,
         station_id: new.station_id.to_string(),
         serial: new.serial_number,
         key_hex: new.key,

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::jobs::{Job, Queue};
 use crate::money::Paisa;
 use crate::notifications::{notify, template};
-use crate::{achievements, payments, points, rentals};
+use crate::{achievements, payments, points, rentals, stations};
 use chrono::{DateTime, FixedOffset, Utc};
 use entities::refund::RefundStatus;
 use serde_json::json;
@@ -25,6 +25,10 @@ pub const ON_ACHIEVEMENTS: Queue =
 /// Hears of rentals.
 pub const ON_RENTALS: Queue =
     Queue { name: "notifications.rentals", handler: |app, job| Box::pin(on_rentals(app, job)) };
+
+/// Hears of stations.
+pub const ON_STATIONS: Queue =
+    Queue { name: "notifications.stations", handler: |app, job| Box::pin(on_stations(app, job)) };
 
 async fn on_payments(app: App, job: Job) -> Result<()> {
     let (user, slug, data) = match job.payload()? {
@@ -145,6 +149,12 @@ async fn on_rentals(app: App, job: Job) -> Result<()> {
         }
     };
     tell(app, job, user, slug, data).await
+}
+
+async fn on_stations(app: App, job: Job) -> Result<()> {
+    let stations::News::IssueResolved { issue, user, station_name } = job.payload()?;
+    let data = json!({ "issue": issue, "station_name": station_name });
+    tell(app, job, user, template::STATION_ISSUE_RESOLVED, data).await
 }
 
 /// A moment as riders in Nepal (UTC+05:45, no summer time) say it.

@@ -42,6 +42,7 @@ pub(super) fn example(slug: &str) -> Option<Value> {
         template::PAYMENT_RECEIVED => json!({ "amount": "500.00", "payment_method": "Khalti" }),
         template::POINTS_EARNED => json!({ "points": 50, "reason": "welcome to Chautari" }),
         template::ACHIEVEMENT_UNLOCKED => json!({ "achievement": "First Rental", "points": 50 }),
+        template::STATION_ISSUE_RESOLVED => json!({ "station_name": "Thamel Chowk" }),
         _ => return None,
     })
 }

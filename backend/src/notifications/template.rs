@@ -44,6 +44,8 @@ pub const REFUND_FAILED: &str = "refund-failed";
 pub const POINTS_EARNED: &str = "points-earned";
 /// An achievement was reached: `achievement, points`.
 pub const ACHIEVEMENT_UNLOCKED: &str = "achievement-unlocked";
+/// Staff resolved what a rider had reported of a station: `station_name`.
+pub const STATION_ISSUE_RESOLVED: &str = "station-issue-resolved";
 
 /// Fills title and message. A name that the data lacks is an error, not a hole; what is too long
 /// is cut.

@@ -13,12 +13,19 @@ impl Checks {
         trim(text);
         let fits = !text.is_empty() && text.chars().count() <= max;
         self.require(fits, pointer, || format!("must have 1 to {max} characters"));
+        self.without_nul(pointer, text);
     }
 
     /// Trims a text that may be empty and has at most `max` characters.
     pub fn text_or_empty(&mut self, pointer: &str, text: &mut String, max: usize) {
         trim(text);
         self.require(text.chars().count() <= max, pointer, || format!("must have at most {max} characters"));
+        self.without_nul(pointer, text);
+    }
+
+    /// PostgreSQL cannot store it.
+    fn without_nul(&mut self, pointer: &str, text: &str) {
+        self.require(!text.contains('\0'), pointer, || "must not contain NUL".to_owned());
     }
 
     /// Trims a text that may be absent; an empty one is absent.
@@ -62,7 +69,7 @@ impl Checks {
     }
 
     /// All is well, or one problem that names every fault.
-    pub(super) fn done(self) -> Result<(), Problem> {
+    pub(crate) fn done(self) -> Result<(), Problem> {
         if self.0.is_empty() {
             return Ok(());
         }

@@ -1,14 +1,15 @@
 //! `GET stations/{serial_number}`: one station with its slots.
 
 use crate::app::App;
+use crate::auth::MaybeRider;
 use crate::error::{ProblemBody, Result};
 use crate::extract::{Json, Path};
 use crate::stations::Refusal;
-use crate::stations::view::{StationView, view};
+use crate::stations::view::{StationView, by_serial, view};
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use entities::station_slot::{self, SlotStatus};
-use entities::{station, station_amenity, station_amenity_mapping};
+use entities::{station_amenity, station_amenity_mapping};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -23,6 +24,10 @@ pub(super) struct StationDetail {
     slots: Vec<SlotView>,
     /// What else is there, like wifi.
     amenities: Vec<String>,
+    /// From when on people can get at it, `HH:MM` in Nepal; always if both times are absent.
+    opening_time: Option<String>,
+    /// Until when; before `opening_time` it is on the next day.
+    closing_time: Option<String>,
     /// When it was last heard of; absent before its first login.
     last_heartbeat: Option<DateTime<Utc>>,
 }
@@ -39,16 +44,13 @@ pub(super) struct SlotView {
 }
 
 /// One station with its slots.
-#[utoipa::path(get, path = "/stations/{serial_number}", tag = "stations", params(("serial_number" = String, Path, description = "What the QR code says")), responses((status = 200, body = StationDetail), (status = 404, body = ProblemBody)))]
+#[utoipa::path(get, path = "/stations/{serial_number}", tag = "stations", params(("serial_number" = String, Path, description = "What the QR code says")), security((), ("rider" = [])), responses((status = 200, body = StationDetail), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody)))]
 pub(super) async fn station_detail(
+    MaybeRider(rider): MaybeRider,
     State(app): State<App>,
     Path(serial_number): Path<String>,
 ) -> Result<Json<StationDetail>> {
-    let row = station::Entity::find()
-        .filter(station::Column::SerialNumber.eq(serial_number))
-        .one(app.db.read())
-        .await?
-        .ok_or(Refusal::StationNotFound)?;
+    let row = by_serial(app.db.read(), &serial_number).await?;
     let slots = station_slot::Entity::find()
         .filter(station_slot::Column::StationId.eq(row.id))
         .order_by_asc(station_slot::Column::SlotNumber)
@@ -61,7 +63,9 @@ pub(super) async fn station_detail(
         .all(app.db.read())
         .await?;
     let last_heartbeat = row.last_heartbeat;
-    let station = view(&app, vec![row]).await?.into_iter().next().ok_or(Refusal::StationNotFound)?;
+    let (opening_time, closing_time) = (row.opening_time.clone(), row.closing_time.clone());
+    let rider = rider.map(|rider| rider.user_id);
+    let station = view(&app, vec![row], rider).await?.into_iter().next().ok_or(Refusal::StationNotFound)?;
     let slots = slots.into_iter().map(|slot| SlotView {
         slot_number: slot.slot_number,
         status: slot.status,
@@ -72,6 +76,8 @@ pub(super) async fn station_detail(
         station,
         slots: slots.collect(),
         amenities: amenities.collect(),
+        opening_time,
+        closing_time,
         last_heartbeat,
     }))
 }

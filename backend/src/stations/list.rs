@@ -1,6 +1,7 @@
 //! `GET stations`: all stations, newest first, searched by name, address and serial number.
 
 use crate::app::App;
+use crate::auth::MaybeRider;
 use crate::error::{Problem, ProblemBody, Result};
 use crate::extract::{Json, Query};
 use crate::page::{Cursor, Page, PageQuery};
@@ -28,8 +29,9 @@ pub(super) struct Search {
 }
 
 /// Stations, newest first.
-#[utoipa::path(get, path = "/stations", tag = "stations", params(Search), responses((status = 200, body = Page<StationView>), (status = 422, body = ProblemBody)))]
+#[utoipa::path(get, path = "/stations", tag = "stations", params(Search), security((), ("rider" = [])), responses((status = 200, body = Page<StationView>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub(super) async fn list_stations(
+    MaybeRider(rider): MaybeRider,
     State(app): State<App>,
     Query(search): Query<Search>,
 ) -> Result<Json<Page<StationView>>> {
@@ -44,7 +46,8 @@ pub(super) async fn list_stations(
         |row| Cursor { at: row.created_at, id: row.id.0 },
         |row| row,
     )?;
-    Ok(Json(Page { items: view(&app, rows.items).await?, next_cursor: rows.next_cursor }))
+    let items = view(&app, rows.items, rider.map(|rider| rider.user_id)).await?;
+    Ok(Json(Page { items, next_cursor: rows.next_cursor }))
 }
 
 fn mentions(text: &str) -> Result<Condition, Problem> {

@@ -1,11 +1,18 @@
 //! Stations: where they are, what is in them, whether they answer, and which of them may log in.
 
 pub mod detail;
+pub mod favorites;
+pub mod issues;
 pub mod list;
 pub mod nearby;
+pub mod report_issue;
+
 pub mod staff;
+pub mod staff_change;
+pub mod staff_issues;
 
 mod amenities;
+pub(crate) mod description;
 
 mod follow;
 pub mod inventory;
@@ -20,9 +27,11 @@ pub(crate) mod view;
 pub use view::{RENTABLE_LEVEL_MIN_PERCENT, rentable_banks};
 
 use crate::app::App;
-use crate::resource;
+use crate::{news, resource};
 use axum::Router;
 use axum::routing::{get, post};
+use entities::id::{StationIssueId, UserId};
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
@@ -34,7 +43,19 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list::list_stations))
         .routes(routes!(nearby::nearby_stations))
         .routes(routes!(detail::station_detail))
+        .routes(routes!(favorites::list_favorites))
+        .routes(routes!(favorites::mark_favorite, favorites::unmark_favorite))
+        .routes(routes!(report_issue::report_station_issue))
+        .routes(routes!(issues::my_reports))
+        .routes(routes!(issues::known_issues))
         .routes(routes!(staff::list_stations_for_staff, staff::create_station))
+        .routes(routes!(staff_change::show_station, staff_change::replace_station))
+        .routes(routes!(staff_change::set_maintenance))
+        .routes(routes!(staff_change::station_qr))
+        .routes(routes!(staff_issues::list_station_issues))
+        .routes(routes!(staff_issues::show_station_issue))
+        .routes(routes!(staff_issues::assign_station_issue))
+        .routes(routes!(staff_issues::move_station_issue))
         .routes(routes!(staff::list_power_banks, staff::create_power_bank))
         .merge(resource::routes::<amenities::StationAmenityFields>())
 }
@@ -54,10 +75,33 @@ pub(crate) fn start(app: &App, tracker: &TaskTracker, shutdown: &CancellationTok
     tracker.spawn(projection::project(app.clone(), shutdown.clone()));
 }
 
+/// What others may want to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "news", rename_all = "snake_case")]
+pub enum News {
+    /// Staff resolved what a rider had reported.
+    IssueResolved {
+        /// Which report.
+        issue: StationIssueId,
+        /// Whose.
+        user: UserId,
+        /// Of which station.
+        station_name: String,
+    },
+}
+
+impl news::News for News {
+    const DOMAIN: &'static str = "stations";
+}
+
 crate::refusals! {
-    /// Why a station cannot be shown or made.
+    /// Why a station cannot be shown, made or reported.
     pub enum Refusal {
         StationNotFound = 404 "station_not_found" "There is no such station.",
+        IssueNotFound = 404 "issue_not_found" "There is no such report.",
+        IssueReported = 409 "issue_already_reported" "You have reported this of the station, and it is not resolved yet.",
+        TooManyReports = 429 "too_many_reports" "Too many of your reports are not resolved yet.",
+        IssueMoved = 409 "issue_moved" "The report is further than that; look again.",
         SerialNumberTaken = 409 "serial_number_taken" "Another station has this serial number.",
         BankSerialTaken = 409 "bank_serial_taken" "Another power bank has this serial number.",
         ImeiTaken = 409 "imei_taken" "Another station has this IMEI.",

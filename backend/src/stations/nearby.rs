@@ -1,6 +1,7 @@
 //! `GET stations/nearby`: the stations around a place, nearest first.
 
 use crate::app::App;
+use crate::auth::MaybeRider;
 use crate::error::{Problem, ProblemBody, Result};
 use crate::extract::{Json, Query};
 use crate::stations::view::{StationView, view};
@@ -47,8 +48,9 @@ pub(super) struct Nearby {
 }
 
 /// Stations around a place, nearest first.
-#[utoipa::path(get, path = "/stations/nearby", tag = "stations", params(Around), responses((status = 200, body = Nearby), (status = 422, body = ProblemBody)))]
+#[utoipa::path(get, path = "/stations/nearby", tag = "stations", params(Around), security((), ("rider" = [])), responses((status = 200, body = Nearby), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub(super) async fn nearby_stations(
+    MaybeRider(rider): MaybeRider,
     State(app): State<App>,
     Query(around): Query<Around>,
 ) -> Result<Json<Nearby>> {
@@ -70,7 +72,7 @@ pub(super) async fn nearby_stations(
     near.sort_by(|(left, _), (right, _)| left.total_cmp(right));
     near.truncate(NEARBY_MAX);
     let (distances, stations): (Vec<f64>, Vec<station::Model>) = near.into_iter().unzip();
-    let shown = view(&app, stations).await?.into_iter().zip(distances);
+    let shown = view(&app, stations, rider.map(|rider| rider.user_id)).await?.into_iter().zip(distances);
     let items = shown
         .map(|(station, distance)| NearbyStation {
             station,

@@ -7,6 +7,8 @@ use crate::config::Secrets;
 use crate::db::Tx;
 use crate::error::{Error, Problem, Result};
 use crate::random::Random;
+use crate::resource::Checks;
+use crate::stations::description::{Description, is_serial};
 use crate::stations::{Refusal, presence, roster};
 use entities::id::{StationId, StationSlotId};
 use entities::station::{self, StationStatus};
@@ -131,6 +133,8 @@ async fn add(tx: &Tx, secrets: &Secrets, new: &NewStation) -> Result<(StationId,
         longitude: Set(new.longitude),
         address: Set(new.address.trim().to_owned()),
         landmark: Set(new.landmark.clone()),
+        opening_time: Set(None),
+        closing_time: Set(None),
         total_slots: Set(i32::from(new.total_slots)),
         status: Set(StationStatus::Offline),
         is_maintenance: Set(false),
@@ -177,30 +181,22 @@ async fn refuse_twins(tx: &Tx, new: &NewStation) -> Result<()> {
 }
 
 fn check(new: &NewStation) -> Result<(), Problem> {
-    let is_serial = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    if new.station_name.trim().is_empty() || new.station_name.len() > 200 {
-        return Err(Problem::invalid("/station_name", "must have 1 to 200 characters"));
-    }
-    if !(1..=32).contains(&new.serial_number.len()) || !is_serial(&new.serial_number) {
-        return Err(Problem::invalid("/serial_number", "must be 1 to 32 letters, digits and dashes"));
-    }
-    if new
-        .imei
-        .as_ref()
-        .is_some_and(|imei| imei.len() != 15 || !imei.bytes().all(|byte| byte.is_ascii_digit()))
-    {
-        return Err(Problem::invalid("/imei", "must be 15 digits"));
-    }
-    if !(-90.0..=90.0).contains(&new.latitude) {
-        return Err(Problem::invalid("/latitude", "must be -90 to 90 degrees"));
-    }
-    if !(-180.0..=180.0).contains(&new.longitude) {
-        return Err(Problem::invalid("/longitude", "must be -180 to 180 degrees"));
-    }
-    if new.total_slots == 0 {
-        return Err(Problem::invalid("/total_slots", "must be 1 to 255"));
-    }
-    Ok(())
+    let mut checks = Checks::default();
+    let mut described = Description {
+        station_name: new.station_name.clone(),
+        imei: new.imei.clone(),
+        latitude: new.latitude,
+        longitude: new.longitude,
+        address: new.address.clone(),
+        landmark: new.landmark.clone(),
+        opening_time: None,
+        closing_time: None,
+    };
+    described.check(&mut checks);
+    let serial = || "must be 1 to 32 letters, digits and dashes, and not a word of ours".to_owned();
+    checks.require(is_serial(&new.serial_number), "/serial_number", serial);
+    checks.require(new.total_slots > 0, "/total_slots", || "must be 1 to 255".to_owned());
+    checks.done()
 }
 
 fn secret(

@@ -29,6 +29,10 @@ pub(super) struct StaffStation {
     station: StationView,
     /// The modem's number.
     imei: Option<String>,
+    /// From when on people can get at it, in Nepal; always if both times are absent.
+    opening_time: Option<String>,
+    /// Until when.
+    closing_time: Option<String>,
     /// What the station says of itself at login.
     #[schema(value_type = Object)]
     hardware_info: serde_json::Value,
@@ -36,6 +40,20 @@ pub(super) struct StaffStation {
     last_heartbeat: Option<DateTime<Utc>>,
     /// When it was made.
     created_at: DateTime<Utc>,
+}
+
+impl StaffStation {
+    pub(super) fn of(row: station::Model, station: StationView) -> Self {
+        Self {
+            station,
+            imei: row.imei,
+            opening_time: row.opening_time,
+            closing_time: row.closing_time,
+            hardware_info: row.hardware_info,
+            last_heartbeat: row.last_heartbeat,
+            created_at: row.created_at,
+        }
+    }
 }
 
 /// Stations, newest first.
@@ -48,14 +66,8 @@ pub(super) async fn list_stations_for_staff(
     let query = page.apply(station::Entity::find(), station::Column::CreatedAt, station::Column::Id)?;
     let rows = query.all(app.db.read()).await?;
     let rows = page.page(rows, |row| Cursor { at: row.created_at, id: row.id.0 }, |row| row)?;
-    let views = view(&app, rows.items.clone()).await?;
-    let items = rows.items.into_iter().zip(views).map(|(row, station)| StaffStation {
-        station,
-        imei: row.imei,
-        hardware_info: row.hardware_info,
-        last_heartbeat: row.last_heartbeat,
-        created_at: row.created_at,
-    });
+    let views = view(&app, rows.items.clone(), None).await?;
+    let items = rows.items.into_iter().zip(views).map(|(row, station)| StaffStation::of(row, station));
     Ok(Json(Page { items: items.collect(), next_cursor: rows.next_cursor }))
 }
 

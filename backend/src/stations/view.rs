@@ -2,17 +2,20 @@
 
 use crate::app::App;
 use crate::error::Result;
+use crate::stations::Refusal;
+use crate::stations::description::is_serial;
 use crate::stations::presence::Presence;
-use entities::id::StationId;
+use entities::id::{StationId, UserId};
 use entities::power_bank::{self, PowerBankStatus};
 use entities::station::{self, StationStatus};
 use entities::station_slot::{self, SlotStatus};
+use entities::user_station_favorite;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect,
     RelationTrait,
 };
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use utoipa::ToSchema;
 
 /// A bank below this is not worth renting.
@@ -45,6 +48,9 @@ pub(super) struct StationView {
     pub rentable: u64,
     /// Free slots that can take a bank back.
     pub returnable: u64,
+    /// Whether the rider marked it; absent for callers who are not signed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_favorite: Option<bool>,
 }
 
 /// The banks of a station that can be rented, fullest first: in a healthy slot, available, charged enough.
@@ -68,9 +74,30 @@ fn rentable() -> Condition {
         .add(station_slot::Column::Status.eq(SlotStatus::Occupied))
 }
 
-/// Shows stations with what is in them and whether they answer: two queries, however many there are.
-pub(super) async fn view(app: &App, stations: Vec<station::Model>) -> Result<Vec<StationView>> {
+/// The station that a QR code names.
+pub(crate) async fn by_serial(db: &impl ConnectionTrait, serial_number: &str) -> Result<station::Model> {
+    // What cannot be a serial number is not worth a query, and some of it PostgreSQL would not take.
+    if !is_serial(serial_number) {
+        return Err(Refusal::StationNotFound.into());
+    }
+    let named = station::Entity::find().filter(station::Column::SerialNumber.eq(serial_number));
+    Ok(named.one(db).await?.ok_or(Refusal::StationNotFound)?)
+}
+
+/// Shows stations with what is in them and whether they answer: as many queries, however many there are.
+pub(super) async fn view(
+    app: &App,
+    stations: Vec<station::Model>,
+    rider: Option<UserId>,
+) -> Result<Vec<StationView>> {
+    if stations.is_empty() {
+        return Ok(Vec::new());
+    }
     let ids: Vec<StationId> = stations.iter().map(|station| station.id).collect();
+    let favorites = match rider {
+        Some(rider) => Some(favorites(app, rider, &ids).await?),
+        None => None,
+    };
     let rentable = count_rentable(app, &ids).await?;
     let returnable = count_returnable(app, &ids).await?;
     let shown = stations.into_iter().map(|station| {
@@ -81,6 +108,7 @@ pub(super) async fn view(app: &App, stations: Vec<station::Model>) -> Result<Vec
             presence,
             rentable: if can_rent { count(&rentable, station.id) } else { 0 },
             returnable: if station.is_maintenance { 0 } else { count(&returnable, station.id) },
+            is_favorite: favorites.as_ref().map(|favorites| favorites.contains(&station.id)),
             id: station.id,
             serial_number: station.serial_number,
             station_name: station.station_name,
@@ -106,6 +134,18 @@ fn status(station: &station::Model, presence: Presence) -> StationStatus {
 
 fn count(counts: &HashMap<StationId, i64>, station_id: StationId) -> u64 {
     counts.get(&station_id).and_then(|count| u64::try_from(*count).ok()).unwrap_or(0)
+}
+
+async fn favorites(app: &App, rider: UserId, stations: &[StationId]) -> Result<HashSet<StationId>> {
+    let marked: Vec<StationId> = user_station_favorite::Entity::find()
+        .select_only()
+        .column(user_station_favorite::Column::StationId)
+        .filter(user_station_favorite::Column::UserId.eq(rider))
+        .filter(user_station_favorite::Column::StationId.is_in(stations.iter().copied()))
+        .into_tuple()
+        .all(app.db.read())
+        .await?;
+    Ok(marked.into_iter().collect())
 }
 
 async fn count_rentable(app: &App, stations: &[StationId]) -> Result<HashMap<StationId, i64>> {

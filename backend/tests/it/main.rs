@@ -21,6 +21,7 @@ mod notifications;
 mod payments;
 mod permissions;
 mod permutations;
+mod places;
 mod points;
 mod providers;
 mod reconciliation;

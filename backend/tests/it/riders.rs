@@ -98,6 +98,8 @@ pub(crate) async fn bare_rental(app: &App, user: UserId) -> RentalId {
                 longitude: 85.3,
                 address: String::new(),
                 landmark: None,
+                opening_time: None,
+                closing_time: None,
                 total_slots: 1,
                 status: StationStatus::Offline,
                 is_maintenance: false,

@@ -21,6 +21,10 @@ pub struct Model {
     pub longitude: f64,
     pub address: String,
     pub landmark: Option<String>,
+    /// `HH:MM` in Nepal; without it the place is always open.
+    pub opening_time: Option<String>,
+    /// `HH:MM` in Nepal; before `opening_time` it is on the next day.
+    pub closing_time: Option<String>,
     pub total_slots: i32,
     /// A projection of presence for people; presence itself is in memory.
     pub status: StationStatus,

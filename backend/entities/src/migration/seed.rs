@@ -425,6 +425,14 @@ fn notification_templates() -> Vec<Row> {
             "achievement",
             "rewards",
         ),
+        (
+            "station_issue_resolved",
+            "station-issue-resolved",
+            "Mended: {{ station_name }}",
+            "What you reported of {{ station_name }} is resolved. Thank you for telling us.",
+            "system",
+            "admin_notices",
+        ),
     ]
     .into_iter()
     .map(|(name, slug, title, message, notification_type, rule_type)| {

@@ -10,13 +10,16 @@ create table stations (
     longitude double precision not null check (longitude between -180 and 180),
     address text not null,
     landmark text,
+    opening_time text check (length(opening_time) = 5),
+    closing_time text check (length(closing_time) = 5),
     total_slots integer not null check (total_slots between 1 and 255),
     status text not null check (status in ('online', 'offline', 'maintenance')),
     is_maintenance boolean not null default false,
     hardware_info jsonb not null default '{}',
     last_heartbeat timestamptz,
     created_at timestamptz not null,
-    updated_at timestamptz not null
+    updated_at timestamptz not null,
+    check ((opening_time is null) = (closing_time is null))
 );
 create index stations_place on stations (latitude, longitude);
 
@@ -96,6 +99,7 @@ create table user_station_favorites (
     created_at timestamptz not null,
     unique (user_id, station_id)
 );
+create index user_station_favorites_user on user_station_favorites (user_id, id);
 
 -- Something wrong with a station, as a rider reports it.
 create table station_issues (
@@ -111,5 +115,7 @@ create table station_issues (
     reported_at timestamptz not null,
     resolved_at timestamptz
 );
-create index station_issues_station on station_issues (station_id, reported_at);
-create index station_issues_reporter on station_issues (reported_by, reported_at);
+create index station_issues_station on station_issues (station_id, id);
+create index station_issues_reporter on station_issues (reported_by, id);
+create index station_issues_status on station_issues (status, id);
+create unique index station_issues_open on station_issues (reported_by, station_id, issue_type) where status <> 'resolved';

@@ -15,6 +15,8 @@ impl Sample for station::Entity {
             longitude: 85.323_961,
             address: "address".to_owned(),
             landmark: Some("landmark".to_owned()),
+            opening_time: Some("06:00".to_owned()),
+            closing_time: Some("21:30".to_owned()),
             total_slots: 9,
             status: StationStatus::Maintenance,
             is_maintenance: true,

@@ -1,0 +1,242 @@
+//! Stations as riders mark and report them, and as staff look after them.
+
+use crate::riders::{Rider, rider};
+use crate::staff::staff_token;
+use crate::stations::station;
+use crate::test_app::{Answer, Caller, TestApp};
+use axum::body::Body;
+use axum::http::Method;
+use entities::admin_action_log;
+use entities::admin_profile::AdminRole;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use serde_json::{Value, json};
+
+fn signed_in<'a>(test: &'a TestApp, rider: &Rider) -> Caller<'a> {
+    test.bearer(rider.token.clone())
+}
+
+async fn delete(caller: &Caller<'_>, path: &str) -> Answer {
+    caller.send(caller.request(Method::DELETE, path).body(Body::empty()).unwrap()).await
+}
+
+fn serials(listed: &Value) -> Vec<&str> {
+    listed["items"].as_array().unwrap().iter().map(|item| item["serial_number"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_rider_marks_stations_and_finds_them_again() {
+    for test in TestApp::on_each_backend().await {
+        for number in 1..=3 {
+            station(&test, &format!("KTM-{number}"), (27.7, 85.3), 2).await;
+        }
+        let (rider, other) = (rider(&test.app).await, rider(&test.app).await);
+        let me = signed_in(&test, &rider);
+        for serial in ["KTM-1", "KTM-3", "KTM-1"] {
+            let marked = me.post(&format!("/api/v1/stations/{serial}/favorite"), json!({})).await.ok();
+            assert_eq!(marked, json!({ "serial_number": serial, "is_favorite": true }));
+            test.clock.advance_ms(1_000);
+        }
+        let first = me.get("/api/v1/stations/favorites?limit=1").await.ok();
+        assert_eq!(serials(&first), ["KTM-3"]);
+        let next =
+            format!("/api/v1/stations/favorites?limit=1&cursor={}", first["next_cursor"].as_str().unwrap());
+        let next = me.get(&next).await.ok();
+        assert_eq!((serials(&next), next.get("next_cursor")), (vec!["KTM-1"], None));
+
+        // Everybody's lists say what the caller marked, and nothing to strangers.
+        let listed = me.get("/api/v1/stations").await.ok();
+        for item in listed["items"].as_array().unwrap() {
+            assert_eq!(item["is_favorite"], item["serial_number"] != "KTM-2", "{item}");
+        }
+        assert_eq!(me.get("/api/v1/stations/KTM-2").await.ok()["is_favorite"], false);
+        let near = me.get("/api/v1/stations/nearby?lat=27.7&lng=85.3").await.ok();
+        assert!(near["items"].as_array().unwrap().iter().any(|item| item["is_favorite"] == true));
+        let stranger = test.anonymous().get("/api/v1/stations/KTM-1").await.ok();
+        assert!(stranger.get("is_favorite").is_none());
+        assert!(stranger.get("hardware_info").is_none() && stranger.get("imei").is_none());
+        assert_eq!(
+            signed_in(&test, &other).get("/api/v1/stations/favorites").await.ok()["items"],
+            json!([]),
+            "{}",
+            test.backend()
+        );
+
+        let unmarked = delete(&me, "/api/v1/stations/KTM-3/favorite").await.ok();
+        assert_eq!(unmarked["is_favorite"], false);
+        delete(&me, "/api/v1/stations/KTM-3/favorite").await.ok();
+        assert_eq!(serials(&me.get("/api/v1/stations/favorites").await.ok()), ["KTM-1"]);
+        let nowhere = me.post("/api/v1/stations/KTM-9/favorite", json!({})).await;
+        nowhere.problem(404, "station_not_found");
+        me.post("/api/v1/stations/%00/favorite", json!({})).await.problem(404, "station_not_found");
+        delete(&me, "/api/v1/stations/KTM-9/favorite").await.problem(404, "station_not_found");
+    }
+}
+
+#[tokio::test]
+async fn a_report_goes_from_the_rider_through_staff_and_back() {
+    for test in TestApp::on_each_backend().await {
+        station(&test, "KTM-1", (27.7, 85.3), 2).await;
+        station(&test, "KTM-2", (27.7, 85.3), 2).await;
+        let (rider, other) = (rider(&test.app).await, rider(&test.app).await);
+        let (me, other) = (signed_in(&test, &rider), signed_in(&test, &other));
+        let fault = json!({ "issue_type": "slot_error", "description": "  Slot 3 does not open.  " });
+        let made = me.post("/api/v1/stations/KTM-1/report-issue", fault.clone()).await;
+        assert_eq!(made.status, 201);
+        let made = made.ok();
+        assert_eq!(
+            (&made["status"], &made["priority"], &made["description"]),
+            (&json!("reported"), &json!("medium"), &json!("Slot 3 does not open."))
+        );
+        let again = me.post("/api/v1/stations/KTM-1/report-issue", fault.clone()).await;
+        again.problem(409, "issue_already_reported");
+        other.post("/api/v1/stations/KTM-1/report-issue", fault.clone()).await.ok();
+        assert_eq!(serials(&me.get("/api/v1/stations/my-reports").await.ok()), ["KTM-1"]);
+        let known = other.get("/api/v1/stations/KTM-1/issues").await.ok();
+        let known = known["items"].as_array().unwrap();
+        assert_eq!(known.iter().map(|item| &item["is_mine"]).collect::<Vec<_>>(), [true, false]);
+        assert!(known[1].get("description").is_none(), "a rider's words are for staff");
+        assert_eq!(other.get("/api/v1/stations/KTM-2/issues").await.ok()["items"], json!([]));
+
+        let staff = test.bearer(staff_token(&test, AdminRole::Moderator).await);
+        let listed = staff.get("/api/v1/admin/station-issues?serial_number=KTM-1&status=reported").await.ok();
+        assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+        let path = format!("/api/v1/admin/station-issues/{}", made["id"].as_str().unwrap());
+        let urgent = json!({ "priority": "critical" });
+        let assigned = staff.post(&format!("{path}/assign"), urgent).await.ok();
+        assert_eq!(assigned["priority"], "critical");
+        let mine =
+            format!("/api/v1/admin/station-issues?assigned_to={}", assigned["assigned_to"].as_str().unwrap());
+        assert_eq!(staff.get(&mine).await.ok()["items"].as_array().unwrap().len(), 1);
+        let nobody = json!({ "assigned_to": "01890f3e-7cc2-7000-8000-000000000001" });
+        staff.post(&format!("{path}/assign"), nobody).await.problem(422, "validation_failed");
+        let moved =
+            async |status: &str| staff.post(&format!("{path}/status"), json!({ "status": status })).await;
+        assert_eq!(moved("in_progress").await.ok()["status"], "in_progress");
+        moved("acknowledged").await.problem(409, "issue_moved");
+        let resolved = moved("resolved").await.ok();
+        assert!(resolved["resolved_at"].is_string());
+        moved("resolved").await.problem(409, "issue_moved");
+        staff.post(&format!("{path}/assign"), json!({})).await.problem(409, "issue_moved");
+        assert_eq!(staff.get(&path).await.ok()["status"], "resolved");
+        let unknown = "/api/v1/admin/station-issues/01890f3e-7cc2-7000-8000-000000000001";
+        staff.get(unknown).await.problem(404, "issue_not_found");
+
+        // The rider hears of it, once, and may report the same again.
+        test.drain_jobs().await;
+        let told = me.get("/api/v1/notifications").await.ok();
+        assert_eq!(told["items"].as_array().unwrap().len(), 1, "{told}");
+        assert_eq!(told["items"][0]["title"], "Mended: Station KTM-1");
+        assert_eq!(other.get("/api/v1/notifications").await.ok()["items"], json!([]));
+        me.post("/api/v1/stations/KTM-1/report-issue", fault).await.ok();
+        let notes = admin_action_log::Entity::find()
+            .filter(admin_action_log::Column::TargetModel.eq("station_issues"))
+            .all(test.app.db.read());
+        let mut actions: Vec<_> = notes.await.unwrap().into_iter().map(|note| note.action).collect();
+        actions.sort_unstable();
+        assert_eq!(actions, ["station_issue.assign", "station_issue.status", "station_issue.status"]);
+    }
+}
+
+#[tokio::test]
+async fn a_rider_cannot_flood_staff_with_reports() {
+    for test in TestApp::on_each_backend().await {
+        let rider = rider(&test.app).await;
+        let me = signed_in(&test, &rider);
+        let kinds = ["offline", "damaged", "dirty", "location_wrong", "slot_error"];
+        let most = usize::try_from(backend::limits::OPEN_REPORTS_MAX).unwrap();
+        for number in 0..most.div_ceil(kinds.len()) {
+            station(&test, &format!("KTM-{number}"), (27.7, 85.3), 1).await;
+            for kind in kinds {
+                let fault = json!({ "issue_type": kind, "description": "It is so." });
+                me.post(&format!("/api/v1/stations/KTM-{number}/report-issue"), fault).await.ok();
+            }
+        }
+        let fault = json!({ "issue_type": "amenity_issue", "description": "No light." });
+        let refused = me.post("/api/v1/stations/KTM-0/report-issue", fault).await;
+        refused.problem(429, "too_many_reports");
+        for (field, value) in [
+            ("description", json!("abc")),
+            ("description", json!("x".repeat(1_001))),
+            ("description", json!("with\u{0}nul")),
+            ("issue_type", json!("haunted")),
+            ("images", json!(["/etc/passwd"])),
+        ] {
+            let mut wrong = json!({ "issue_type": "dirty", "description": "It is so." });
+            wrong[field] = value;
+            let refused = me.post("/api/v1/stations/KTM-0/report-issue", wrong).await;
+            refused.problem(422, "validation_failed");
+        }
+    }
+}
+
+#[tokio::test]
+async fn staff_describe_a_station_anew_and_take_it_out_of_use() {
+    for test in TestApp::on_each_backend().await {
+        station(&test, "KTM-1", (27.7, 85.3), 2).await;
+        let staff = test.bearer(staff_token(&test, AdminRole::Admin).await);
+        let path = "/api/v1/admin/stations/KTM-1";
+        let described = json!({
+            "station_name": "Patan Durbar", "imei": "490154203237518", "latitude": 27.6727, "longitude": 85.3254,
+            "address": "Mangal Bazar", "landmark": null, "opening_time": "06:00", "closing_time": "21:30",
+        });
+        let shown = staff.put(path, described.clone()).await.ok();
+        assert_eq!(
+            (&shown["station_name"], &shown["imei"]),
+            (&json!("Patan Durbar"), &json!("490154203237518"))
+        );
+        assert_eq!(staff.get(path).await.ok(), shown);
+        let seen = test.anonymous().get("/api/v1/stations/KTM-1").await.ok();
+        assert_eq!((&seen["opening_time"], &seen["latitude"]), (&json!("06:00"), &json!(27.6727)));
+        let near =
+            test.anonymous().get("/api/v1/stations/nearby?lat=27.6727&lng=85.3254&radius=0.5").await.ok();
+        assert_eq!(serials(&near), ["KTM-1"], "it is found where it is now");
+        let gone = test.anonymous().get("/api/v1/stations/nearby?lat=27.7&lng=85.3&radius=0.5").await.ok();
+        assert_eq!(gone["items"], json!([]), "and not where it was");
+        for (field, value) in [
+            ("station_name", json!("")),
+            ("imei", json!("12")),
+            ("latitude", json!(91)),
+            ("opening_time", json!("25:00")),
+            ("closing_time", json!(null)),
+            ("landmark", json!("a\u{0}")),
+        ] {
+            let mut wrong = described.clone();
+            wrong[field] = value;
+            let problem = staff.put(path, wrong).await.problem(422, "validation_failed");
+            assert_eq!(problem["errors"][0]["pointer"], format!("/{field}"));
+        }
+        station(&test, "KTM-2", (27.7, 85.3), 2).await;
+        staff.put("/api/v1/admin/stations/KTM-2", described.clone()).await.problem(409, "imei_taken");
+        staff.put("/api/v1/admin/stations/KTM-9", described.clone()).await.problem(404, "station_not_found");
+
+        let broken = json!({ "is_maintenance": true, "reason": "The door is broken." });
+        let shown = staff.post(&format!("{path}/maintenance"), broken.clone()).await.ok();
+        assert_eq!((&shown["status"], &shown["returnable"]), (&json!("maintenance"), &json!(0)));
+        assert_eq!(test.anonymous().get("/api/v1/stations/KTM-1").await.ok()["status"], "maintenance");
+        let unexplained = json!({ "is_maintenance": false, "reason": "" });
+        staff.post(&format!("{path}/maintenance"), unexplained).await.problem(422, "validation_failed");
+        let mended = json!({ "is_maintenance": false, "reason": "Mended." });
+        assert_ne!(staff.post(&format!("{path}/maintenance"), mended).await.ok()["status"], "maintenance");
+        let qr = staff.get(&format!("{path}/qr")).await;
+        assert_eq!(qr.headers["content-type"], "image/svg+xml");
+        assert!(qr.ok().as_str().unwrap().contains("<svg"));
+
+        let notes = admin_action_log::Entity::find().all(test.app.db.read()).await.unwrap();
+        let update = notes.iter().find(|note| note.action == "station.update").unwrap();
+        assert_eq!(update.changes["station_name"], json!(["Station KTM-1", "Patan Durbar"]));
+        let moderator = staff_of_role(&test, AdminRole::Moderator).await;
+        let moderator = test.bearer(moderator);
+        moderator.get(path).await.ok();
+        moderator.put(path, described).await.problem(403, "forbidden");
+        moderator.post(&format!("{path}/maintenance"), broken).await.problem(403, "forbidden");
+    }
+}
+
+/// A second member of staff.
+async fn staff_of_role(test: &TestApp, role: AdminRole) -> String {
+    let (email, password) = ("sita@chautari.example", "another battery staple");
+    let new = backend::staff::NewStaff { email: email.to_owned(), password: password.to_owned(), role };
+    backend::staff::create(&test.app, new).await.unwrap();
+    let body = json!({ "email": email, "password": password });
+    test.anonymous_post("/api/v1/admin/login", body).await.ok()["token"].as_str().unwrap().to_owned()
+}
