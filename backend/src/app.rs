@@ -14,13 +14,14 @@ use crate::payments::invoices::bikram_sambat::BikramSambat;
 use crate::payments::provider::PaymentProvider;
 use crate::payments::providers::Providers;
 use crate::payments::sandbox;
+use crate::promotions::CouponGuesses;
 use crate::random::Random;
 use crate::server::{self, Bounds};
 use crate::staff::{LoginTries, Passwords};
 use crate::stations::presence::PresenceMap;
 use crate::{
     achievements, api, console, content, housekeeping, http, identity, jobs, limits, notifications, payments,
-    points, rentals, resource, staff, stations,
+    points, promotions, rentals, resource, staff, stations,
 };
 use axum::Router;
 use std::ops::Deref;
@@ -38,6 +39,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(identity::routes())
         .merge(stations::routes())
         .merge(points::routes())
+        .merge(promotions::routes())
         .merge(payments::routes())
         .merge(rentals::routes())
         .merge(achievements::routes())
@@ -61,6 +63,7 @@ pub(crate) fn refusals() -> impl Iterator<Item = &'static ProblemKind> {
     let domains: &[&'static [ProblemKind]] = &[
         identity::Refusal::ALL,
         stations::Refusal::ALL,
+        promotions::Refusal::ALL,
         payments::book::Refusal::ALL,
         payments::Refusal::ALL,
         payments::webhook::Refusal::ALL,
@@ -143,6 +146,8 @@ pub struct State {
     pub passwords: Passwords,
     /// How often somebody may try to sign in as staff.
     pub staff_logins: LoginTries,
+    /// How often somebody may try codes of coupons.
+    pub coupon_guesses: CouponGuesses,
     /// Who carries one-time codes.
     pub sms: Arc<dyn Sms>,
     /// How many of them may leave.
@@ -189,6 +194,7 @@ impl App {
         let code_sends = CodeSends::new(clock.clone())?;
         let passwords = Passwords::new(random.clone())?;
         let staff_logins = LoginTries::new(clock.clone())?;
+        let coupon_guesses = CouponGuesses::new(&clock);
         settings.invoices.check().map_err(Error::internal)?;
         let added_years = settings.invoices.added_years().map_err(Error::internal)?;
         let bikram_sambat = BikramSambat::with(&added_years).map_err(Error::internal)?;
@@ -207,6 +213,7 @@ impl App {
             http,
             passwords,
             staff_logins,
+            coupon_guesses,
             sms,
             code_sends,
             otp_outbox,

@@ -58,6 +58,8 @@ sections! {
     Words = "words",
     /// The best riders.
     Leaderboard = "leaderboard",
+    /// Coupons that everybody may know.
+    Coupons = "coupons",
     /// Whether the parts answer.
     Health = "health",
 }

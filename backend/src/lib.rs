@@ -12,6 +12,7 @@ pub mod identity;
 pub mod notifications;
 pub mod payments;
 pub mod points;
+pub mod promotions;
 pub mod rentals;
 pub mod staff;
 pub mod stations;

@@ -104,6 +104,22 @@ pub const SEARCH_MAX: usize = 60;
 pub const GOAL_MAX: i32 = 100_000;
 /// The most points that an achievement may give.
 pub const REWARD_MAX: i32 = 10_000;
+/// Shortest code of a coupon, characters.
+pub const COUPON_CODE_MIN: usize = 4;
+/// Longest code of a coupon, characters.
+pub const COUPON_CODE_MAX: usize = 32;
+/// The most points that a coupon may give.
+pub const COUPON_POINTS_MAX: i32 = 10_000;
+/// The most that a coupon may be used, by a rider or by all.
+pub const COUPON_USES_MAX: i32 = 10_000_000;
+/// Unknown codes that a rider may try at once.
+pub const COUPON_GUESSES_BURST: NonZeroU32 = NonZeroU32::new(10).unwrap();
+/// How often a rider may try one more after that.
+pub const COUPON_GUESS_EVERY: Duration = Duration::from_secs(120);
+/// Unknown codes that one address may try at once: many riders share one at a mobile carrier.
+pub const COUPON_GUESSES_BURST_PER_IP: NonZeroU32 = NonZeroU32::new(60).unwrap();
+/// How often an address may try one more after that.
+pub const COUPON_GUESS_EVERY_PER_IP: Duration = Duration::from_secs(20);
 /// Riders that the leaderboard shows at most.
 pub const LEADERS_SHOWN_MAX: u64 = 100;
 /// Up to this place a rider's own rank is counted anew for every call; beyond it the last numbering counts.

@@ -11,7 +11,7 @@ pub mod summary;
 pub mod on_identity;
 
 use chrono::{DateTime, Utc};
-use entities::id::{RentalId, UserId};
+use entities::id::{PointsTransactionId, RentalId, UserId};
 use entities::points_transaction::{self, PointsTransactionType};
 use entities::{app_config, user_points};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
@@ -91,6 +91,21 @@ pub async fn awards(db: &impl ConnectionTrait) -> Result<Awards> {
     Ok(awards)
 }
 
+/// Points to give for something that happened.
+#[derive(Clone, Copy, Debug)]
+pub struct Award<'a> {
+    /// Whom.
+    pub user: UserId,
+    /// How many.
+    pub points: i32,
+    /// For what.
+    pub source: Source,
+    /// Which one of that kind: with `source` it is rewarded once.
+    pub key: &'a str,
+    /// The rental it belongs to.
+    pub rental: Option<RentalId>,
+}
+
 /// Gives points once for (`source`, `key`): called again, it changes nothing and answers `false`.
 /// Nothing happens for zero points.
 pub async fn award(
@@ -101,7 +116,8 @@ pub async fn award(
     source: Source,
     key: &str,
 ) -> Result<bool> {
-    award_for(tx, now, user, points, source, key, None).await
+    let award = Award { user, points, source, key, rental: None };
+    Ok(give(tx, now, award).await?.is_some())
 }
 
 /// The points of a rental that was returned: for completing it, and for being in time.
@@ -113,9 +129,10 @@ pub async fn award_rental(
     returned_in_time: bool,
 ) -> Result<()> {
     let (awards, key) = (awards(tx).await?, rental.to_string());
-    award_for(tx, now, user, awards.rental_completed, Source::RentalComplete, &key, Some(rental)).await?;
+    let of = |points, source| Award { user, points, source, key: &key, rental: Some(rental) };
+    give(tx, now, of(awards.rental_completed, Source::RentalComplete)).await?;
     if returned_in_time {
-        award_for(tx, now, user, awards.timely_return, Source::TimelyReturn, &key, Some(rental)).await?;
+        give(tx, now, of(awards.timely_return, Source::TimelyReturn)).await?;
     }
     Ok(())
 }
@@ -233,25 +250,20 @@ async fn write_payment(
     Ok(())
 }
 
-async fn award_for(
-    tx: &Tx,
-    now: DateTime<Utc>,
-    user: UserId,
-    points: i32,
-    source: Source,
-    key: &str,
-    rental: Option<RentalId>,
-) -> Result<bool> {
+/// Gives points once for what they are for, and answers with the line of the statement. Given before, or zero,
+/// it changes nothing and answers with none.
+pub async fn give(tx: &Tx, now: DateTime<Utc>, award: Award<'_>) -> Result<Option<PointsTransactionId>> {
+    let Award { user, points, source, key, rental } = award;
     if points <= 0 || was_awarded(tx, user, source, key).await? {
-        return Ok(false);
+        return Ok(None);
     }
     // The sum's row is the lock: of two that give the same points, the second waits here.
     let balance = add(tx, now, user, points).await?;
     if was_awarded(tx, user, source, key).await? {
         add(tx, now, user, -points).await?;
-        return Ok(false);
+        return Ok(None);
     }
-    points_transaction::ActiveModel {
+    let line = points_transaction::ActiveModel {
         id: Set(tx.new_uuid().into()),
         user_id: Set(user),
         transaction_type: Set(PointsTransactionType::Earned),
@@ -266,12 +278,11 @@ async fn award_for(
         business_key: Set(key.to_owned()),
         expires_at: Set(None),
         created_at: Set(now),
-    }
-    .insert(tx)
-    .await?;
+    };
+    let line = line.insert(tx).await?;
     let earned = News::Earned { user, points, source, key: key.to_owned(), balance };
     news::publish(tx, &earned).await?;
-    Ok(true)
+    Ok(Some(line.id))
 }
 
 async fn was_awarded(tx: &Tx, user: UserId, source: Source, key: &str) -> Result<bool> {

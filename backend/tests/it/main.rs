@@ -23,6 +23,7 @@ mod permissions;
 mod permutations;
 mod places;
 mod points;
+mod promotions;
 mod providers;
 mod reconciliation;
 mod refunds;

@@ -15,6 +15,12 @@ pub struct Model {
     pub name: String,
     pub points_value: i32,
     pub max_uses_per_user: i32,
+    /// Ours. How often all riders together may use it; none for no end.
+    pub max_uses: Option<i32>,
+    /// Ours. How often it was used, kept by conditional updates.
+    pub uses: i32,
+    /// Ours. Whether the app shows it to everybody; else only who knows the code can use it.
+    pub is_public: bool,
     pub valid_from: DateTimeUtc,
     pub valid_until: DateTimeUtc,
     pub status: CouponStatus,

@@ -11,6 +11,8 @@ pub struct Model {
     pub id: CouponUsageId,
     pub coupon_id: CouponId,
     pub user_id: UserId,
+    /// Ours. The rider's first, second, … use: unique, so no race makes one too many.
+    pub use_number: i32,
     pub points_received: i32,
     /// Ours: the diagram draws this line and has no column for it.
     pub points_transaction_id: Option<PointsTransactionId>,

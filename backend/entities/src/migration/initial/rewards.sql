@@ -98,23 +98,32 @@ create table coupons (
     name text not null,
     points_value integer not null check (points_value > 0),
     max_uses_per_user integer not null default 1 check (max_uses_per_user > 0),
+    max_uses integer check (max_uses > 0),
+    uses integer not null default 0 check (uses >= 0),
+    is_public boolean not null default false,
     valid_from timestamptz not null,
     valid_until timestamptz not null,
     status text not null check (status in ('active', 'inactive', 'expired')),
     created_by uuid references admin_profiles (id),
     created_at timestamptz not null,
     updated_at timestamptz not null,
-    check (valid_until > valid_from)
+    check (valid_until > valid_from),
+    check (max_uses is null or uses <= max_uses)
 );
+create index coupons_shown on coupons (is_public, status, valid_until);
+create index coupons_status on coupons (status, id);
 
 -- That a rider used a coupon.
 create table coupon_usages (
     id uuid not null primary key,
     coupon_id uuid not null references coupons (id),
     user_id uuid not null references users (id),
+    use_number integer not null check (use_number > 0),
     points_received integer not null,
     points_transaction_id uuid references points_transactions (id),
     used_at timestamptz not null,
-    created_at timestamptz not null
+    created_at timestamptz not null,
+    unique (coupon_id, user_id, use_number)
 );
-create index coupon_usages_user on coupon_usages (user_id, coupon_id);
+create index coupon_usages_user on coupon_usages (user_id, id);
+create index coupon_usages_coupon on coupon_usages (coupon_id, id);
