@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backend::config::SmsProvider;
+use backend::config::{MailProvider, SmsProvider};
 use simulator::fleet::{Fleet, FleetSettings};
 use simulator::rest::Rest;
 use simulator::riders::{RiderBehaviour, RiderCounts, Riders};
@@ -30,6 +30,7 @@ const MOTOR_MS: u64 = 1_200;
 /// What the demo sets whatever the settings say: nothing of it is fit for real riders.
 pub(crate) fn adapt(settings: &mut Settings) {
     settings.sms.provider = Some(SmsProvider::Console);
+    settings.mail.provider = Some(MailProvider::Console);
     settings.payments.sandbox = true;
     settings.backend.demo = true;
     // A PAN that nobody has: rentals get tax invoices, and nobody can take them for real ones.

@@ -24,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) database: backend::config::DatabaseSettings,
     pub(crate) backend: backend::config::BackendSettings,
     pub(crate) sms: backend::config::SmsSettings,
+    pub(crate) mail: backend::config::MailSettings,
     pub(crate) payments: backend::config::PaymentsSettings,
     pub(crate) invoices: backend::config::InvoiceSettings,
     pub(crate) metrics: MetricsSettings,
@@ -47,6 +48,7 @@ impl Settings {
             database: self.database.clone(),
             backend: self.backend.clone(),
             sms: self.sms.clone(),
+            mail: self.mail.clone(),
             payments: self.payments.clone(),
             invoices: self.invoices.clone(),
         }

@@ -2,10 +2,11 @@
 
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::{Secrets, Settings, SmsProvider};
+use crate::config::{MailProvider, Secrets, Settings, SmsProvider};
 use crate::db::Db;
 use crate::error::{Error, ProblemKind, Result};
 use crate::identity::CodeSends;
+use crate::identity::mail::{ConsoleMail, Mail, NoMail};
 use crate::identity::sms::{ConsoleSms, NoCarrier, OtpOutbox, Sms};
 use crate::jobs::Queue;
 use crate::news::{self, Listener, News as _};
@@ -150,9 +151,11 @@ pub struct State {
     pub coupon_guesses: CouponGuesses,
     /// Who carries one-time codes.
     pub sms: Arc<dyn Sms>,
+    /// Who carries mail.
+    pub mail: Arc<dyn Mail>,
     /// How many of them may leave.
     pub code_sends: CodeSends,
-    /// What [`ConsoleSms`] would have sent.
+    /// What [`ConsoleSms`] and [`ConsoleMail`] would have sent.
     pub otp_outbox: OtpOutbox,
     /// Nepal's calendar, as far as it has been published.
     pub bikram_sambat: BikramSambat,
@@ -191,6 +194,10 @@ impl App {
             Some(SmsProvider::Console) => Arc::new(ConsoleSms::new(otp_outbox.clone(), clock.clone())),
             None => Arc::new(NoCarrier),
         };
+        let mail: Arc<dyn Mail> = match settings.mail.provider {
+            Some(MailProvider::Console) => Arc::new(ConsoleMail::new(otp_outbox.clone(), clock.clone())),
+            None => Arc::new(NoMail),
+        };
         let code_sends = CodeSends::new(clock.clone())?;
         let passwords = Passwords::new(random.clone())?;
         let staff_logins = LoginTries::new(clock.clone())?;
@@ -215,6 +222,7 @@ impl App {
             staff_logins,
             coupon_guesses,
             sms,
+            mail,
             code_sends,
             otp_outbox,
             bikram_sambat,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-/// The backend's part of the configuration: `[database] [backend] [sms] [payments] [invoices]`.
+/// The backend's part of the configuration: `[database] [backend] [sms] [mail] [payments] [invoices]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -16,6 +16,8 @@ pub struct Settings {
     pub backend: BackendSettings,
     /// How codes reach riders.
     pub sms: SmsSettings,
+    /// How mail reaches riders and staff.
+    pub mail: MailSettings,
     /// How money comes in.
     pub payments: PaymentsSettings,
     /// Who sells, on tax invoices.
@@ -91,11 +93,19 @@ impl Default for BackendSettings {
 }
 
 /// `[sms]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SmsSettings {
-    /// Who carries one-time codes; without one, signing in is refused.
+    /// Who carries one-time codes; without one, signing in by number is refused.
     pub provider: Option<SmsProvider>,
+    /// Codes that may be sent to numbers in a day (UTC), whoever asks; 0 sets no limit. Each costs money.
+    pub codes_per_day: u32,
+}
+
+impl Default for SmsSettings {
+    fn default() -> Self {
+        Self { provider: None, codes_per_day: 20_000 }
+    }
 }
 
 /// Who carries one-time codes.
@@ -103,6 +113,30 @@ pub struct SmsSettings {
 #[serde(rename_all = "snake_case")]
 pub enum SmsProvider {
     /// Nobody: the console page and the log show them. For demonstrations and development.
+    Console,
+}
+
+/// `[mail]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailSettings {
+    /// Who carries mail; without one, signing in by e-mail address is refused.
+    pub provider: Option<MailProvider>,
+    /// Codes that may be sent to addresses in a day (UTC), whoever asks; 0 sets no limit.
+    pub codes_per_day: u32,
+}
+
+impl Default for MailSettings {
+    fn default() -> Self {
+        Self { provider: None, codes_per_day: 20_000 }
+    }
+}
+
+/// Who carries mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MailProvider {
+    /// Nobody: the console page and the log show it. For demonstrations and development.
     Console,
 }
 

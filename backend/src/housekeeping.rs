@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::limits;
 use chrono::{DateTime, Utc};
 use entities::job::{self, JobState};
-use entities::{idempotency_key, otp_request, staff_session, user_session};
+use entities::{idempotency_key, otp_request, otp_send_count, staff_session, user_session};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +47,9 @@ async fn sweep_some(tx: &Tx, now: DateTime<Utc>) -> Result<u64> {
     deleted += delete_some::<idempotency_key::Entity>(tx, idempotency_key::Column::Id, forgotten).await?;
     let counted_no_more = Condition::all().add(otp_request::Column::CreatedAt.lt(now - limits::OTP_KEPT));
     deleted += delete_some::<otp_request::Entity>(tx, otp_request::Column::Id, counted_no_more).await?;
+    let counted_no_more = Condition::all().add(otp_send_count::Column::ExpiresAt.lt(now));
+    deleted +=
+        delete_some::<otp_send_count::Entity>(tx, otp_send_count::Column::Scope, counted_no_more).await?;
     let ended = Condition::all().add(user_session::Column::RefreshExpiresAt.lt(now));
     deleted += delete_some::<user_session::Entity>(tx, user_session::Column::Id, ended).await?;
     let ended = Condition::all().add(staff_session::Column::ExpiresAt.lt(now));

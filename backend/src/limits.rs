@@ -245,10 +245,36 @@ pub const OTP_SENDS_BURST_PER_IP: NonZeroU32 = NonZeroU32::new(30).unwrap();
 pub const OTP_SENDS_EVERY_PER_IP: Duration = Duration::from_secs(10);
 /// Codes that this process sends in a second, to anybody.
 pub const OTP_SENDS_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).unwrap();
+/// Digits at the end of a number in which the numbers of one block differ: whoever pumps texts owns such blocks.
+pub const OTP_BLOCK_DIGITS: usize = 3;
+/// Codes to the numbers of one block in an hour.
+pub const OTP_PER_BLOCK_PER_HOUR: u32 = 40;
+/// Codes that one network (IPv4 /24, IPv6 /64) may ask for in a day.
+pub const OTP_PER_NETWORK_PER_DAY: u32 = 2_000;
+/// Wrong codes that one address may send at once: many riders share one at a mobile carrier.
+pub const OTP_GUESSES_BURST_PER_IP: NonZeroU32 = NonZeroU32::new(60).unwrap();
+/// How often one more is allowed to it after that.
+pub const OTP_GUESSES_EVERY_PER_IP: Duration = Duration::from_secs(5);
 /// Codes to the same number or address in a day. With [`OTP_ATTEMPTS_MAX`] it bounds what guessers may try.
 pub const OTP_PER_DAY: u64 = 10;
 /// Texts that the console's outbox remembers.
 pub const OTP_OUTBOX_MAX: usize = 1_000;
+/// When to ask again for a code that its carrier did not take, seconds.
+pub const OTP_RESEND_AFTER_S: u64 = 60;
+/// Shortest name of a rider, characters.
+pub const USERNAME_MIN: usize = 3;
+/// Longest name of a rider, characters.
+pub const USERNAME_MAX: usize = 30;
+/// Longest referral code that is looked at, characters.
+pub const REFERRAL_CODE_MAX: usize = 32;
+/// Shortest id of an installation of the app, characters.
+pub const DEVICE_ID_MIN: usize = 8;
+/// Longest id of an installation of the app, characters.
+pub const DEVICE_ID_MAX: usize = 128;
+/// Longest push token, bytes.
+pub const FCM_TOKEN_MAX: usize = 4_096;
+/// Telephones of one rider; the one that was heard of longest ago makes room.
+pub const DEVICES_MAX: u64 = 20;
 /// How long an access token is valid.
 pub const ACCESS_TOKEN_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
 /// How long a refresh token is valid.

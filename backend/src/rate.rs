@@ -13,6 +13,7 @@ use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::fmt;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -148,6 +149,13 @@ impl AddressBlock {
             IpAddr::V4(address) => Self(Ipv4Addr::from_bits(address.to_bits() & !0xFF).into()),
             IpAddr::V6(address) => Self::host(address.into()),
         }
+    }
+}
+
+impl fmt::Display for AddressBlock {
+    /// The first address of the block.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

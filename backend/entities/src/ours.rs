@@ -19,10 +19,12 @@ pub mod tax_invoice_print;
 
 // Commands to stations, their events, jobs, sessions.
 pub mod command;
+pub mod device_sighting;
 pub mod idempotency_key;
 pub mod incident;
 pub mod job;
 pub mod otp_request;
+pub mod otp_send_count;
 pub mod staff_credential;
 pub mod staff_session;
 pub mod station_event;

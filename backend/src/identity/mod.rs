@@ -3,15 +3,28 @@
 pub mod otp_request;
 pub mod otp_verify;
 
+pub mod login;
+mod logout;
 pub mod me;
 pub mod profile;
 pub mod refresh;
+pub mod register;
+
+pub mod devices;
+pub mod sightings;
+
+mod proof;
+mod send_counts;
 mod sends;
-mod session;
+pub(crate) mod session;
 
 pub mod account;
 pub mod identifier;
+pub mod mail;
 pub mod sms;
+pub mod trail;
+pub mod username;
+pub mod view;
 
 pub use sends::CodeSends;
 
@@ -27,8 +40,13 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(otp_request::request_otp))
         .routes(routes!(otp_verify::verify_otp))
+        .routes(routes!(login::log_in))
+        .routes(routes!(register::register))
         .routes(routes!(refresh::refresh))
-        .routes(routes!(refresh::logout))
+        .routes(routes!(logout::log_out))
+        .routes(routes!(devices::register_device, devices::replace_device))
+        .routes(routes!(devices::list_devices))
+        .routes(routes!(devices::delete_device))
         .routes(routes!(me::me))
         .routes(routes!(profile::show_profile, profile::replace_profile))
 }
@@ -41,6 +59,9 @@ pub enum News {
     Registered {
         /// Who.
         user: UserId,
+        /// Whose referral code they brought.
+        #[serde(default)]
+        referred_by: Option<UserId>,
     },
     /// A rider filled in all of the profile; may be told more than once.
     ProfileCompleted {
@@ -63,5 +84,10 @@ crate::refusals! {
         OtpInvalid = 422 "otp_invalid" "The code is wrong, was used, or has expired.",
         RefreshTokenInvalid = 401 "refresh_token_invalid" "The refresh token is not valid; sign in again.",
         AccountInactive = 403 "account_inactive" "This account may not be used.",
+        AccountUnknown = 404 "account_unknown" "Nobody has an account with this number or address yet.",
+        AccountExists = 409 "account_exists" "There is an account with this number or address already.",
+        ReferralCodeUnknown = 422 "referral_code_unknown" "Nobody has this referral code.",
+        UsernameTaken = 409 "username_taken" "Somebody has this name already.",
+        DeviceNotFound = 404 "device_not_found" "There is no such telephone.",
     }
 }

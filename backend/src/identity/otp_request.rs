@@ -6,9 +6,11 @@
 
 use crate::app::App;
 use crate::db::{Lock, Tx};
-use crate::error::{Error, ProblemBody, RequestRefusal, Result};
+use crate::error::{Error, Problem, ProblemBody, RequestRefusal, Result};
 use crate::extract::Json;
 use crate::identity::identifier::Identifier;
+use crate::identity::mail::MailError;
+use crate::identity::send_counts::{self, Counted};
 use crate::identity::sms::SmsError;
 use crate::identity::{Refusal, account};
 use crate::limits;
@@ -32,7 +34,7 @@ pub const CODE_DIGITS: usize = 6;
 #[serde(deny_unknown_fields)]
 pub(super) struct OtpRequest {
     /// A Nepali mobile number or an e-mail address.
-    #[schema(example = "+9779801234567")]
+    #[schema(example = "+9779801234567", max_length = 254)]
     identifier: String,
 }
 
@@ -40,47 +42,78 @@ pub(super) struct OtpRequest {
 #[derive(Serialize, ToSchema)]
 pub(super) struct OtpRequested {
     /// The identifier as it is understood.
+    #[schema(example = "+9779801234567")]
     identifier: String,
     /// Seconds until the code expires.
+    #[schema(example = 300)]
     expires_in: i64,
     /// Seconds until another code may be asked for.
+    #[schema(example = 60)]
     resend_after: i64,
 }
 
 /// Sends a one-time code to a telephone number or an e-mail address.
-#[utoipa::path(post, path = "/auth/otp/request", tag = "auth", request_body = OtpRequest, responses((status = 200, body = OtpRequested), (status = 422, body = ProblemBody), (status = 429, body = ProblemBody), (status = 503, body = ProblemBody)))]
+#[utoipa::path(post, path = "/auth/otp/request", tag = "auth", request_body = OtpRequest, responses((status = 200, body = OtpRequested), (status = 400, body = ProblemBody), (status = 422, body = ProblemBody), (status = 429, body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub(super) async fn request_otp(
     address: ClientAddress,
     State(app): State<App>,
     Json(request): Json<OtpRequest>,
 ) -> Result<Json<OtpRequested>> {
-    if app.settings.sms.provider.is_none() {
+    let identifier = Identifier::parse(&request.identifier)?;
+    let is_carried = match &identifier {
+        Identifier::Phone(_) => app.settings.sms.provider.is_some(),
+        Identifier::Email(_) => app.settings.mail.provider.is_some(),
+    };
+    if !is_carried {
         return Err(Refusal::SignInUnavailable.into());
     }
-    let identifier = Identifier::parse(&request.identifier)?;
     app.code_sends.check(address.limited(&app))?;
     let code = format!("{:06}", app.random.below(1_000_000));
     let (to, key, secret) = (identifier.clone(), app.secrets.otp_key, code.clone());
+    let counted = Counted::of(&app, address, &identifier);
     app.db
         .write(move |tx| {
-            let (to, secret) = (to.clone(), secret.clone());
-            Box::pin(async move { store_code(tx, &to, &key, &secret).await })
+            let (to, secret, counted) = (to.clone(), secret.clone(), counted.clone());
+            Box::pin(async move {
+                store_code(tx, &to, &key, &secret).await?;
+                send_counts::take(tx, &to, &counted).await
+            })
         })
         .await?;
-    let minutes = limits::OTP_LIFE.num_minutes();
-    let text = format!("{code} is your Chautari code. It is valid for {minutes} minutes. Tell it to nobody.");
-    app.sms.send(identifier.as_str(), &text).await.map_err(|error| match error {
-        SmsError::NoCarrier => Error::from(Refusal::SignInUnavailable),
-        SmsError::Unavailable(cause) => {
-            tracing::warn!(cause, "a one-time code was not sent");
-            RequestRefusal::Unavailable.problem().retry_after_s(60).into()
-        }
-    })?;
+    carry(&app, &identifier, &code).await?;
     Ok(Json(OtpRequested {
         identifier: identifier.to_string(),
         expires_in: limits::OTP_LIFE.num_seconds(),
         resend_after: limits::OTP_RESEND_AFTER.num_seconds(),
     }))
+}
+
+/// Hands the code to who carries it. What they did not take has been counted all the same.
+async fn carry(app: &App, to: &Identifier, code: &str) -> Result<()> {
+    const SUBJECT: &str = "Your Chautari code";
+    let minutes = limits::OTP_LIFE.num_minutes();
+    let text = format!("{code} is your Chautari code. It is valid for {minutes} minutes. Tell it to nobody.");
+    match to {
+        Identifier::Phone(number) => app.sms.send(number, &text).await.map_err(|error| match error {
+            SmsError::NoCarrier => Refusal::SignInUnavailable.into(),
+            SmsError::Unavailable(cause) => not_sent(&cause),
+        }),
+        Identifier::Email(address) => {
+            app.mail.send(address, SUBJECT, &text).await.map_err(|error| match error {
+                MailError::NoCarrier => Refusal::SignInUnavailable.into(),
+                MailError::Refused(cause) => {
+                    tracing::info!(cause, "a one-time code was refused by the mail server");
+                    Problem::invalid("/identifier", "takes no mail").into()
+                }
+                MailError::Unavailable(cause) => not_sent(&cause),
+            })
+        }
+    }
+}
+
+fn not_sent(cause: &str) -> Error {
+    tracing::warn!(cause, "a one-time code was not sent");
+    RequestRefusal::Unavailable.problem().retry_after_s(limits::OTP_RESEND_AFTER_S).into()
 }
 
 async fn store_code(tx: &Tx, identifier: &Identifier, key: &[u8; 32], code: &str) -> Result<()> {

@@ -3,11 +3,15 @@
 use crate::auth::{new_token, token_hash};
 use crate::db::Tx;
 use crate::error::Result;
+use crate::identity::Refusal;
+use crate::identity::trail::{self, Deed, Origin, Trace};
+use crate::identity::view::UserView;
 use crate::limits;
-use entities::id::{UserId, UserSessionId};
+use entities::id::{UserDeviceId, UserId, UserSessionId};
+use entities::user::{self, UserStatus};
 use entities::user_session;
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::sea_query::{Expr, IntoCondition};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, Set};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -16,50 +20,96 @@ use uuid::Uuid;
 #[derive(Clone, Serialize, ToSchema)]
 pub(super) struct Tokens {
     /// For the `Authorization: Bearer` header.
+    #[schema(example = "6f1d…")]
     pub access_token: String,
     /// For `auth/refresh`, once.
+    #[schema(example = "a94c…")]
     pub refresh_token: String,
     /// Always `Bearer`.
+    #[schema(example = "Bearer")]
     pub token_type: &'static str,
     /// Seconds until the access token expires.
+    #[schema(example = 900)]
     pub expires_in: i64,
 }
 
-/// Opens a session of a new family.
-pub(super) async fn open(tx: &Tx, user: UserId) -> Result<Tokens> {
-    issue(tx, user, tx.new_uuid()).await
+/// A signed-in rider.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SignedIn {
+    #[serde(flatten)]
+    tokens: Tokens,
+    /// Whether the account was made just now.
+    is_new_user: bool,
+    /// Who.
+    user: UserView,
+}
+
+/// Opens a session for a person who has proven who they are.
+pub(super) async fn sign_in(
+    tx: &Tx,
+    user: user::Model,
+    is_new_user: bool,
+    origin: &Origin,
+) -> Result<SignedIn> {
+    if user.status != UserStatus::Active {
+        return Err(Refusal::AccountInactive.into());
+    }
+    let (session, tokens) = issue(tx, user.id, tx.new_uuid(), None).await?;
+    trail::note(tx, &origin.clone().within(session), Deed::Login, Trace::of(user.id)).await?;
+    Ok(SignedIn { tokens, is_new_user, user: UserView::from(user) })
 }
 
 /// Issues the next tokens of a family.
-pub(super) async fn issue(tx: &Tx, user: UserId, family: Uuid) -> Result<Tokens> {
+pub(super) async fn issue(
+    tx: &Tx,
+    user: UserId,
+    family: Uuid,
+    device: Option<UserDeviceId>,
+) -> Result<(UserSessionId, Tokens)> {
     let tokens = Tokens {
         access_token: new_token(tx.random()),
         refresh_token: new_token(tx.random()),
         token_type: "Bearer",
         expires_in: limits::ACCESS_TOKEN_LIFE.num_seconds(),
     };
+    let id = UserSessionId::from(tx.new_uuid());
     let row = user_session::ActiveModel {
-        id: Set(UserSessionId::from(tx.new_uuid())),
+        id: Set(id),
         user_id: Set(user),
         access_hash: Set(token_hash(&tokens.access_token)),
         access_expires_at: Set(tx.now() + limits::ACCESS_TOKEN_LIFE),
         refresh_hash: Set(token_hash(&tokens.refresh_token)),
         refresh_expires_at: Set(tx.now() + limits::REFRESH_TOKEN_LIFE),
         family: Set(family),
+        device_id: Set(device),
         revoked_at: Set(None),
         created_at: Set(tx.now()),
     };
     user_session::Entity::insert(row).exec_without_returning(tx).await?;
-    Ok(tokens)
+    Ok((id, tokens))
 }
 
-/// Ends every session of a family.
-pub(super) async fn revoke_family(tx: &Tx, family: Uuid) -> Result<()> {
-    user_session::Entity::update_many()
+/// Ends every session of a family, and answers how many were open.
+pub(super) async fn revoke_family(tx: &Tx, family: Uuid) -> Result<u64> {
+    revoke(tx, user_session::Column::Family.eq(family).into_condition()).await
+}
+
+/// Ends every session on a telephone.
+pub(super) async fn revoke_on(tx: &Tx, device: UserDeviceId) -> Result<u64> {
+    revoke(tx, user_session::Column::DeviceId.eq(device).into_condition()).await
+}
+
+/// Ends every session of a rider.
+pub(crate) async fn revoke_all(tx: &Tx, user: UserId) -> Result<u64> {
+    revoke(tx, user_session::Column::UserId.eq(user).into_condition()).await
+}
+
+async fn revoke(tx: &Tx, which: Condition) -> Result<u64> {
+    let revoked = user_session::Entity::update_many()
         .col_expr(user_session::Column::RevokedAt, Expr::value(Some(tx.now())))
-        .filter(user_session::Column::Family.eq(family))
+        .filter(which)
         .filter(user_session::Column::RevokedAt.is_null())
         .exec(tx)
         .await?;
-    Ok(())
+    Ok(revoked.rows_affected)
 }

@@ -1,4 +1,4 @@
-//! Who carries one-time codes to people.
+//! Who carries texts to telephones: one-time codes first of all.
 
 use crate::clock::Clock;
 use crate::limits;
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Carries a text to a telephone number (or, at a demonstration, to an e-mail address).
+/// Carries a text to a telephone number.
 #[async_trait::async_trait]
 pub trait Sms: Send + Sync + 'static {
     /// Hands the text over. An error means that it was not accepted; silence proves nothing.
@@ -56,7 +56,7 @@ impl Sms for ConsoleSms {
     }
 }
 
-/// The newest texts of [`ConsoleSms`], in memory only.
+/// The newest texts of [`ConsoleSms`] and [`ConsoleMail`](super::mail::ConsoleMail), in memory only.
 #[derive(Clone, Default)]
 pub struct OtpOutbox(Arc<Mutex<VecDeque<SentText>>>);
 
@@ -87,7 +87,8 @@ impl OtpOutbox {
         text.text.split(|letter: char| !letter.is_ascii_digit()).find(is_code).map(str::to_owned)
     }
 
-    fn push(&self, text: SentText) {
+    /// Adds a text; the oldest makes room.
+    pub(super) fn push(&self, text: SentText) {
         let mut texts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if texts.len() >= limits::OTP_OUTBOX_MAX {
             texts.pop_front();

@@ -17,7 +17,7 @@ async fn on_identity(app: App, job: Job) -> Result<()> {
         Box::pin(async move {
             let awards = awards(tx).await?;
             let (user, points, source) = match news {
-                identity::News::Registered { user } => (user, awards.sign_up, Source::Signup),
+                identity::News::Registered { user, .. } => (user, awards.sign_up, Source::Signup),
                 identity::News::ProfileCompleted { user } => {
                     (user, awards.profile_completed, Source::Profile)
                 }

@@ -5,6 +5,7 @@ use crate::db::Tx;
 use crate::error::{Error, Problem, Result};
 use crate::identity::account;
 use crate::identity::identifier::Identifier;
+use crate::identity::trail::Origin;
 use crate::limits;
 use crate::staff::Refusal;
 use entities::admin_profile::{self, AdminRole};
@@ -56,7 +57,7 @@ async fn add(
     }
     let user = match account::find(tx, identifier).await? {
         Some(user) => user,
-        None => account::register(tx, identifier).await?,
+        None => account::register(tx, identifier, Default::default(), &Origin::default()).await?,
     };
     let admin =
         admin_profile::Entity::find().filter(admin_profile::Column::UserId.eq(user.id)).one(tx).await?;

@@ -56,6 +56,7 @@ pub(crate) async fn rider(app: &App) -> Rider {
                 refresh_hash: format!("refresh of {access_hash}"),
                 refresh_expires_at: tx.now() + TimeDelta::days(90),
                 family: tx.new_uuid(),
+                device_id: None,
                 revoked_at: None,
                 created_at: tx.now(),
             };

@@ -3,16 +3,18 @@
 use crate::moody_provider::MoodyProvider;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use backend::app::App;
 use backend::clock::Clock;
-use backend::config::{Secrets, Settings, SmsProvider};
+use backend::config::{MailProvider, Secrets, Settings, SmsProvider};
 use backend::payments::sandbox::Sandbox;
 use backend::random::Random;
 use entities::testing::FreshDatabase;
 use protocol::clock::ManualClock;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tower::ServiceExt;
 
@@ -58,6 +60,7 @@ impl TestApp {
         settings.database.url = database.url().to_owned();
         settings.backend.gateways = Vec::new();
         settings.sms.provider = Some(SmsProvider::Console);
+        settings.mail.provider = Some(MailProvider::Console);
         change(&mut settings);
         Self::with(database, settings).await
     }
@@ -81,6 +84,7 @@ impl TestApp {
         settings.invoices.seller_address = "Kathmandu 30".to_owned();
         settings.invoices.seller_pan = "123456789".to_owned();
         settings.sms.provider = Some(SmsProvider::Console);
+        settings.mail.provider = Some(MailProvider::Console);
         change(&mut settings);
         Self::with_clock(database, clock, settings).await
     }
@@ -166,6 +170,15 @@ impl Caller<'_> {
 
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.send(self.request(Method::DELETE, path).body(Body::empty()).unwrap()).await
+    }
+
+    /// A POST that comes from an address.
+    pub(crate) async fn post_from(&self, address: [u8; 4], path: &str, body: Value) -> Answer {
+        let request = self.request(Method::POST, path).header(header::CONTENT_TYPE, "application/json");
+        let request = request.header(header::USER_AGENT, "ChautariApp/1.4");
+        let mut request = request.body(Body::from(body.to_string())).unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from((address, 4_000))));
+        self.send(request).await
     }
 
     /// A POST with an Idempotency-Key.

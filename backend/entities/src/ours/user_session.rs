@@ -1,6 +1,6 @@
 //! A rider's signed-in app. Rotation revokes the row and writes the next one of its family.
 
-use crate::id::{UserId, UserSessionId};
+use crate::id::{UserDeviceId, UserId, UserSessionId};
 use sea_orm::entity::prelude::*;
 
 /// A row of `user_sessions`.
@@ -16,6 +16,8 @@ pub struct Model {
     pub refresh_expires_at: DateTimeUtc,
     /// A refresh token that is used twice ends its whole family.
     pub family: Uuid,
+    /// The telephone that it runs on, once the app has told.
+    pub device_id: Option<UserDeviceId>,
     pub revoked_at: Option<DateTimeUtc>,
     pub created_at: DateTimeUtc,
 }
@@ -25,6 +27,12 @@ pub struct Model {
 pub enum Relation {
     #[sea_orm(belongs_to = "crate::user::Entity", from = "Column::UserId", to = "crate::user::Column::Id")]
     User,
+    #[sea_orm(
+        belongs_to = "crate::user_device::Entity",
+        from = "Column::DeviceId",
+        to = "crate::user_device::Column::Id"
+    )]
+    Device,
 }
 
 impl Related<crate::user::Entity> for Entity {

@@ -95,7 +95,9 @@ macro_rules! for_every_entity {
         $action!(job);
         $action!(idempotency_key);
         $action!(otp_request);
+        $action!(otp_send_count);
         $action!(user_session);
+        $action!(device_sighting);
         $action!(staff_credential);
         $action!(staff_session);
     };

@@ -230,6 +230,7 @@ impl World {
                     refresh_hash: Set(refresh_hash),
                     refresh_expires_at: Set(far),
                     family: Set(tx.new_uuid()),
+                    device_id: Set(None),
                     revoked_at: Set(None),
                     created_at: Set(tx.now()),
                 };

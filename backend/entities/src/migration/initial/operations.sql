@@ -125,6 +125,14 @@ create table otp_requests (
 );
 create index otp_requests_identifier on otp_requests (identifier, created_at);
 
+-- Ours. How many one-time codes went out: to a block of numbers, for a network, in all; a row for each window of time.
+create table otp_send_counts (
+    scope text not null primary key,
+    sent integer not null check (sent > 0),
+    expires_at timestamptz not null
+);
+create index otp_send_counts_expires on otp_send_counts (expires_at);
+
 -- Ours. A rider's signed-in app. Rotation revokes the row and writes the next one of its family.
 create table user_sessions (
     id uuid not null primary key,
@@ -134,11 +142,22 @@ create table user_sessions (
     refresh_hash text not null unique,
     refresh_expires_at timestamptz not null,
     family uuid not null,
+    device_id uuid references user_devices (id) on delete set null,
     revoked_at timestamptz,
     created_at timestamptz not null
 );
 create index user_sessions_user on user_sessions (user_id);
+create index user_sessions_device on user_sessions (device_id) where device_id is not null;
 create unique index user_sessions_live on user_sessions (family) where revoked_at is null;
+
+-- Ours. Which accounts an installation of the app has had, by a hash of its id.
+create table device_sightings (
+    device_hash text not null,
+    user_id uuid not null references users (id),
+    first_seen_at timestamptz not null,
+    primary key (device_hash, user_id)
+);
+create index device_sightings_user on device_sightings (user_id);
 
 -- Ours. How a member of staff signs in.
 create table staff_credentials (

@@ -156,9 +156,22 @@ impl Sample for user_session::Entity {
             refresh_hash: "refresh hash".to_owned(),
             refresh_expires_at: at(5),
             family: Uuid::from_u128(7),
-            revoked_at: Some(at(7)),
-            created_at: at(8),
+            device_id: Some(id()),
+            revoked_at: Some(at(8)),
+            created_at: at(9),
         }
+    }
+}
+
+impl Sample for otp_send_count::Entity {
+    fn sample() -> otp_send_count::Model {
+        otp_send_count::Model { scope: "scope".to_owned(), sent: 1, expires_at: at(2) }
+    }
+}
+
+impl Sample for device_sighting::Entity {
+    fn sample() -> device_sighting::Model {
+        device_sighting::Model { device_hash: "device hash".to_owned(), user_id: id(), first_seen_at: at(2) }
     }
 }
 

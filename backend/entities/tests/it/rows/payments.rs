@@ -110,8 +110,9 @@ impl Sample for payment_attempt::Entity {
             amount_paisa: Paisa(1_005),
             detail: json(),
             next_check_at: Some(at(7)),
-            created_at: at(8),
-            settled_at: Some(at(9)),
+            expires_at: at(8),
+            created_at: at(9),
+            settled_at: Some(at(10)),
         }
     }
 }
