@@ -90,7 +90,7 @@ impl Node {
                 .await
                 .context("cannot open the telemetry store")?,
         );
-        let app = open_backend(settings, secrets).await?;
+        let app = open_backend(settings, secrets).await?.with_log_lines(observe::lines_for_staff())?;
         let (stop_gateway, stop_rest) = (CancellationToken::new(), CancellationToken::new());
         let metrics = tokio::spawn(observe::serve_metrics(metrics, recorder, stop_rest.clone()));
         let backend = tokio::spawn(app::serve(app.clone(), public, internal, stop_rest.clone()));

@@ -1,6 +1,7 @@
 //! What the process tells the people who run it: log lines and `/metrics`.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use axum::Router;
@@ -8,11 +9,18 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use backend::clock::Clock;
+use backend::system_log::LogLines;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use protocol::clock::SystemClock;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::{self, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 /// Upper bounds of every `_seconds` histogram: from a local write to a lost answer.
 const SECONDS_BUCKETS: [f64; 15] =
@@ -44,15 +52,34 @@ pub(crate) struct MetricsSettings {
 }
 
 /// Starts the log. Lines go to standard error, so that what a command prints stays clean.
+/// Warnings and errors also wait in [`lines_for_staff`], whatever the filter says.
 pub(crate) fn start_log(settings: &LogSettings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.filter)
         .with_context(|| format!("log.filter = {:?} is not a list of target=level", settings.filter))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match settings.format {
-        LogFormat::Text => log.try_init(),
-        LogFormat::Json => log.json().try_init(),
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match settings.format {
+        LogFormat::Text => lines.with_filter(filter).boxed(),
+        LogFormat::Json => lines.json().with_filter(filter).boxed(),
     };
+    let for_staff = ForStaff(lines_for_staff()).with_filter(LevelFilter::WARN);
+    let log = tracing_subscriber::registry().with(lines).with(for_staff);
+    let started = log.try_init();
     started.map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
+}
+
+/// What the backend writes down for staff. There is one log in a process, so there is one of these.
+pub(crate) fn lines_for_staff() -> LogLines {
+    static LINES: OnceLock<LogLines> = OnceLock::new();
+    LINES.get_or_init(|| LogLines::new(Clock::new(Arc::new(SystemClock::new())))).clone()
+}
+
+/// Hands every warning and error on to the backend.
+struct ForStaff(LogLines);
+
+impl<S: Subscriber> Layer<S> for ForStaff {
+    fn on_event(&self, event: &Event<'_>, _: layer::Context<'_, S>) {
+        self.0.hear(event);
+    }
 }
 
 /// Starts the recorder that all parts count into; before any of them starts.

@@ -74,10 +74,12 @@ impl Settings {
 /// The keys in effect as TOML, passwords replaced.
 pub(crate) fn show(file: Option<&Path>) -> anyhow::Result<String> {
     let mut shown: toml::Table = tree(file)?.try_deserialize().map_err(explain)?;
-    if let Some(toml::Value::String(url)) =
-        shown.get_mut("database").and_then(|database| database.get_mut("url"))
-    {
-        *url = without_password(url);
+    for key in ["url", "analytics_url"] {
+        if let Some(toml::Value::String(url)) =
+            shown.get_mut("database").and_then(|database| database.get_mut(key))
+        {
+            *url = without_password(url);
+        }
     }
     hide_secrets(&mut shown);
     Ok(toml::to_string(&shown)?)

@@ -20,11 +20,13 @@ use crate::random::Random;
 use crate::server::{self, Bounds};
 use crate::staff::{LoginTries, Passwords};
 use crate::stations::presence::PresenceMap;
+use crate::system_log::LogLines;
 use crate::{
-    achievements, api, console, content, housekeeping, http, identity, jobs, limits, notifications, payments,
-    points, promotions, rentals, resource, staff, stations,
+    achievements, analytics, api, console, content, housekeeping, http, identity, jobs, limits, notifications, payments,
+    points, promotions, rentals, resource, staff, stations, system_log,
 };
 use axum::Router;
+use sea_orm::DatabaseConnection;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +49,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(notifications::routes())
         .merge(content::routes())
         .merge(staff::routes())
+        .merge(analytics::routes())
 }
 
 /// The public operations at the addresses that the first apps knew.
@@ -70,6 +73,7 @@ pub(crate) fn refusals() -> impl Iterator<Item = &'static ProblemKind> {
         payments::webhook::Refusal::ALL,
         rentals::Refusal::ALL,
         resource::Refusal::ALL,
+        staff::Refusal::ALL,
     ];
     domains.iter().copied().flatten()
 }
@@ -135,6 +139,8 @@ pub struct State {
     pub random: Random,
     /// The books.
     pub db: Db,
+    /// What analytics read: the books, or a copy of them.
+    pub analytics: DatabaseConnection,
     /// Answers that everybody gets alike.
     pub cache: Cache,
     /// Which stations are reachable, and how.
@@ -163,6 +169,8 @@ pub struct State {
     pub providers: Providers,
     /// How often a hint about an order may make us ask its provider.
     pub payment_hints: Hints,
+    /// Warnings and errors that are to be written down for staff.
+    pub log_lines: LogLines,
     queues: Vec<Queue>,
 }
 
@@ -180,6 +188,10 @@ impl App {
         let db =
             Db::open(&settings.database.url, settings.database.connections, clock.clone(), random.clone())
                 .await?;
+        let analytics = match settings.database.analytics_url.as_deref().filter(|url| !url.is_empty()) {
+            Some(url) => Db::open_copy(url).await?,
+            None => db.read().clone(),
+        };
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
             .build()
@@ -205,6 +217,7 @@ impl App {
         settings.invoices.check().map_err(Error::internal)?;
         let added_years = settings.invoices.added_years().map_err(Error::internal)?;
         let bikram_sambat = BikramSambat::with(&added_years).map_err(Error::internal)?;
+        let log_lines = LogLines::new(clock.clone());
         let queues = queues();
         let payment_hints = Hints::new(clock.clone())?;
         Ok(Self(Arc::new(State {
@@ -214,6 +227,7 @@ impl App {
             clock,
             random,
             db,
+            analytics,
             cache,
             presence,
             stopping,
@@ -228,6 +242,7 @@ impl App {
             bikram_sambat,
             providers,
             payment_hints,
+            log_lines,
             queues,
         })))
     }
@@ -236,6 +251,13 @@ impl App {
     pub fn with_provider(mut self, provider: impl PaymentProvider + 'static) -> Result<Self> {
         let state = Arc::get_mut(&mut self.0).ok_or_else(|| Error::internal("the program runs already"))?;
         state.providers = std::mem::take(&mut state.providers).with(provider);
+        Ok(self)
+    }
+
+    /// Writes these lines down for staff, which the log has been giving since before the program was opened.
+    pub fn with_log_lines(mut self, lines: LogLines) -> Result<Self> {
+        let state = Arc::get_mut(&mut self.0).ok_or_else(|| Error::internal("the program runs already"))?;
+        state.log_lines = lines;
         Ok(self)
     }
 
@@ -267,6 +289,7 @@ impl App {
         });
         tracker.spawn(jobs::run(self.clone(), shutdown.clone()));
         tracker.spawn(housekeeping::run(self.clone(), shutdown.clone()));
+        tracker.spawn(system_log::run(self.clone(), shutdown.clone()));
         stations::start(self, tracker, shutdown);
         payments::start(self, tracker, shutdown);
         rentals::take_up(self, tracker, shutdown);

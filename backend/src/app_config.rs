@@ -67,6 +67,8 @@ keys! {
     // Money.
     PLATFORM_VAT_PERCENT: Fraction(0, 100), "13", "percent", public, "VAT contained in every price";
     PLATFORM_SERVICE_CHARGE_PERCENT: Fraction(0, 100), "2.5", "percent", staff, "Service charge kept from partners' shares";
+    // Staff.
+    SUPER_ADMIN_TOTP_REQUIRED: Switch, "false", "", staff, "Super admins must sign in with an authenticator app";
     // Points.
     POINTS_SIGNUP: Whole(0, 10_000), "50", "points", public, "For signing up";
     POINTS_REFERRAL_INVITER: Whole(0, 10_000), "100", "points", public, "For bringing a rider who rents";

@@ -80,6 +80,8 @@ pub struct Staff {
     pub user_id: UserId,
     /// What they may do.
     pub role: AdminRole,
+    /// The session is good for setting up the second factor only, which the role requires.
+    pub is_limited: bool,
     /// The session.
     pub session_id: StaffSessionId,
     /// Where the request comes from, for the audit.
@@ -114,13 +116,14 @@ impl FromRequestParts<App> for Staff {
         if !admin.is_active {
             return Err(RequestRefusal::Forbidden.into());
         }
-        permission::hold_to_description(parts, admin.role)?;
+        permission::hold_to_description(parts, admin.role, session.is_limited)?;
         let ClientAddress(address) = ClientAddress::of(app, &parts.headers, &parts.extensions);
         let user_agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         Ok(Self {
             admin_id: admin.id,
             user_id: admin.user_id,
             role: admin.role,
+            is_limited: session.is_limited,
             session_id: session.id,
             ip_address: address.map(|address| address.to_string()).unwrap_or_default(),
             user_agent: user_agent.unwrap_or_default().chars().take(limits::USER_AGENT_MAX).collect(),

@@ -32,11 +32,13 @@ pub struct DatabaseSettings {
     pub url: String,
     /// Connections of the pool; chosen by the program if absent.
     pub connections: Option<u32>,
+    /// A copy of the books that is only read, for analytics; the books themselves if absent or empty.
+    pub analytics_url: Option<String>,
 }
 
 impl Default for DatabaseSettings {
     fn default() -> Self {
-        Self { url: "sqlite://data/chautari.db".to_owned(), connections: None }
+        Self { url: "sqlite://data/chautari.db".to_owned(), connections: None, analytics_url: None }
     }
 }
 

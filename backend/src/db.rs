@@ -87,6 +87,16 @@ impl Db {
         }
     }
 
+    /// A database that is only read, like a replica: for looks back that may take long.
+    pub async fn open_copy(url: &str) -> Result<DatabaseConnection> {
+        let connections = limits::ANALYTICS_CONNECTIONS;
+        Ok(if url.starts_with("sqlite:") {
+            connect_sqlite(url, connections, true).await?
+        } else {
+            connect_postgres_copy(url, connections).await?
+        })
+    }
+
     /// A connection for queries.
     pub fn read(&self) -> &DatabaseConnection {
         &self.reader
@@ -405,6 +415,19 @@ async fn connect_postgres(url: &str, connections: u32) -> Result<DatabaseConnect
         .map_sqlx_postgres_opts(|postgres| {
             postgres.options([("default_transaction_isolation", "read committed")])
         })
+        .test_before_acquire_if_idle_for(Duration::from_secs(30))
+        .sqlx_logging(false);
+    Database::connect(options).await
+}
+
+async fn connect_postgres_copy(url: &str, connections: u32) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .acquire_timeout(limits::ACQUIRE_TIMEOUT)
+        .statement_timeout(limits::ANALYTICS_STATEMENT_TIMEOUT)
+        .set_application_name("chautari analytics")
+        .map_sqlx_postgres_opts(|postgres| postgres.options([("default_transaction_read_only", "on")]))
         .test_before_acquire_if_idle_for(Duration::from_secs(30))
         .sqlx_logging(false);
     Database::connect(options).await

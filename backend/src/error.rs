@@ -337,6 +337,7 @@ refusals! {
         UnsupportedMediaType = 415 "unsupported_media_type" "The body must be application/json.",
         MalformedRequest = 400 "malformed_request" "The request cannot be read.",
         Unauthenticated = 401 "unauthenticated" "A valid access token is needed.",
+        SecondFactorNeeded = 403 "second_factor_needed" "The role requires an authenticator app; set it up first.",
         Forbidden = 403 "forbidden" "This account may not do that.",
         Conflict = 409 "conflict" "The state changed meanwhile; look again.",
         ValidationFailed = 422 "validation_failed" "A field is not acceptable.",

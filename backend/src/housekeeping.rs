@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::limits;
 use chrono::{DateTime, Utc};
 use entities::job::{self, JobState};
-use entities::{idempotency_key, otp_request, otp_send_count, staff_session, user_session};
+use entities::{idempotency_key, otp_request, otp_send_count, staff_session, system_log, user_session};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +54,8 @@ async fn sweep_some(tx: &Tx, now: DateTime<Utc>) -> Result<u64> {
     deleted += delete_some::<user_session::Entity>(tx, user_session::Column::Id, ended).await?;
     let ended = Condition::all().add(staff_session::Column::ExpiresAt.lt(now));
     deleted += delete_some::<staff_session::Entity>(tx, staff_session::Column::Id, ended).await?;
+    let read_by_now = Condition::all().add(system_log::Column::CreatedAt.lt(now - limits::SYSTEM_LOG_KEPT));
+    deleted += delete_some::<system_log::Entity>(tx, system_log::Column::Id, read_by_now).await?;
     Ok(deleted)
 }
 

@@ -29,7 +29,9 @@ use entities::job::{self, JobState};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use sea_orm::sea_query::{Expr, ExprTrait, LockBehavior, LockType, OnConflict, Query};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, Order, QueryFilter, QuerySelect, Set};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, Order, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::panic::AssertUnwindSafe;
@@ -133,6 +135,51 @@ impl Job {
             .add(job::Column::State.eq(JobState::Running))
             .add(job::Column::LeaseOwner.eq(&self.lease))
     }
+}
+
+/// Lets a dead job run again, from its first try. Answers `false` if it is not dead.
+pub(crate) async fn revive(tx: &Tx, id: JobId) -> Result<bool> {
+    let ready = job::ActiveModel {
+        state: Set(JobState::Ready),
+        run_at: Set(tx.now()),
+        attempts: Set(0),
+        ..Default::default()
+    };
+    let revived = job::Entity::update_many()
+        .set(ready)
+        .filter(job::Column::Id.eq(id))
+        .filter(job::Column::State.eq(JobState::Dead))
+        .exec(tx)
+        .await?;
+    tx.wake_jobs();
+    Ok(revived.rows_affected == 1)
+}
+
+/// How the queue stands.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    /// Jobs whose time has come and that nobody has taken.
+    pub(crate) due: u64,
+    /// Jobs that somebody does.
+    pub(crate) running: u64,
+    /// Jobs that were given up.
+    pub(crate) dead: u64,
+    /// Since when the oldest job is due.
+    pub(crate) oldest_due: Option<DateTime<Utc>>,
+}
+
+/// How the queue stands now.
+pub(crate) async fn standing(app: &App) -> Result<Standing> {
+    let (db, now) = (app.db.read(), app.clock.now());
+    let of = |state: JobState| job::Entity::find().filter(job::Column::State.eq(state));
+    let due = of(JobState::Ready).filter(job::Column::RunAt.lte(now));
+    let oldest = due.clone().order_by_asc(job::Column::RunAt).limit(1).one(db).await?;
+    Ok(Standing {
+        due: due.count(db).await?,
+        running: of(JobState::Running).count(db).await?,
+        dead: of(JobState::Dead).count(db).await?,
+        oldest_due: oldest.map(|job| job.run_at),
+    })
 }
 
 /// Whether a job has been due for longer than [`limits::WORKER_LATE`].

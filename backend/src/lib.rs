@@ -7,6 +7,7 @@
 pub mod app;
 
 pub mod achievements;
+mod analytics;
 pub mod content;
 pub mod identity;
 pub mod notifications;
@@ -46,3 +47,4 @@ pub mod random;
 pub mod rate;
 pub mod resource;
 mod server;
+pub mod system_log;

@@ -330,6 +330,38 @@ pub const DESCRIPTION_MAX: usize = 1_000;
 pub const STAFF_PASSWORD_MIN: usize = 10;
 /// Longest password of staff, bytes: longer ones only cost time.
 pub const STAFF_PASSWORD_MAX: usize = 256;
+/// Tries of the authenticator app's code, right or wrong, within [`STAFF_CODE_TRIES_FOR`].
+pub const STAFF_CODE_TRIES_MAX: i32 = 10;
+/// How long tries of the authenticator app's code are counted together.
+pub const STAFF_CODE_TRIES_FOR: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
+/// Longest code of an authenticator app or of a recovery code as people type it, characters.
+pub const STAFF_CODE_MAX: usize = 32;
+/// Recovery codes that are made at a time.
+pub const STAFF_RECOVERY_CODES: usize = 10;
+/// Steps of a day that analytics show at once.
+pub const ANALYTICS_DAYS_MAX: i64 = 92;
+/// Steps of a month that analytics show at once.
+pub const ANALYTICS_MONTHS_MAX: i64 = 36;
+/// The years that analytics can look at.
+pub const ANALYTICS_YEARS: std::ops::RangeInclusive<i32> = 2020..=2100;
+/// The longest statement of analytics on PostgreSQL.
+pub const ANALYTICS_STATEMENT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Connections to the database of analytics.
+pub const ANALYTICS_CONNECTIONS: u32 = 4;
+/// Less free space than this where the books are needs a person, bytes.
+pub const DISK_FREE_MIN_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+/// Log lines that may wait to be written where staff can read them.
+pub const LOG_LINES_WAITING_MAX: usize = 1_024;
+/// Log lines that share one write.
+pub const LOG_LINES_AT_ONCE: usize = 100;
+/// How long log lines are gathered before they are written.
+pub const LOG_LINES_GATHERED: Duration = Duration::from_secs(1);
+/// Longest text of a log line that is kept, characters.
+pub const LOG_TEXT_MAX: usize = 2_000;
+/// How long log lines are kept for staff.
+pub const SYSTEM_LOG_KEPT: chrono::TimeDelta = chrono::TimeDelta::days(30);
+/// Longest word that logs are searched for, characters.
+pub const LOG_WORD_MAX: usize = 100;
 /// What the audit keeps of a user agent, characters.
 pub const USER_AGENT_MAX: usize = 200;
 

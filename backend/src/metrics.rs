@@ -31,5 +31,9 @@ pub(crate) fn describe() {
         "chautari_cache_reads_total",
         "Reads of answers that everybody gets alike, by section and outcome: hit (from memory) or miss."
     );
+    describe_counter!(
+        "chautari_system_log_dropped_total",
+        "Warnings and errors that are in the log and not in the table that staff read, because too many came at once."
+    );
     describe_counter!("chautari_jobs_total", "Job runs by queue and outcome: done or failed.");
 }

@@ -90,6 +90,11 @@ impl Outside {
         Self { provider, http, timeout, clock, breaker: Arc::default() }
     }
 
+    /// Whether calls go out, for the operator.
+    pub fn circuit(&self) -> State {
+        self.breaker().state()
+    }
+
     /// Begins requests.
     pub fn http(&self) -> &reqwest::Client {
         &self.http

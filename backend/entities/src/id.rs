@@ -127,6 +127,7 @@ ids! {
     OtpRequestId => "otp_requests",
     UserSessionId => "user_sessions",
     StaffSessionId => "staff_sessions",
+    StaffRecoveryCodeId => "staff_recovery_codes",
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ pub mod job;
 pub mod otp_request;
 pub mod otp_send_count;
 pub mod staff_credential;
+pub mod staff_recovery_code;
 pub mod staff_session;
 pub mod station_event;
 pub mod station_inventory;

@@ -115,16 +115,19 @@ impl Permission {
 }
 
 /// Refuses a role what the operation's description does not grant it. Pages of the console are no operations.
-pub(super) fn hold_to_description(parts: &Parts, role: AdminRole) -> Result<()> {
+/// A limited session is good for the own account and nothing else.
+pub(super) fn hold_to_description(parts: &Parts, role: AdminRole, is_limited: bool) -> Result<()> {
     let Some(path) = parts.extensions.get::<MatchedPath>() else {
         return Err(Error::internal("staff came in by no route"));
     };
     if !path.as_str().starts_with(api::PREFIX) {
-        return Ok(());
+        return if is_limited { Err(RequestRefusal::SecondFactorNeeded.into()) } else { Ok(()) };
     }
     // HEAD is answered by the handler of GET.
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
     match OPERATIONS.get(&(method, path.as_str().to_owned())) {
+        Some(Permission::OwnAccount) => Ok(()),
+        Some(_) if is_limited => Err(RequestRefusal::SecondFactorNeeded.into()),
         Some(permission) => permission.require(role),
         None => Err(Error::internal(format!("{} {} has no {EXTENSION}", parts.method, path.as_str()))),
     }

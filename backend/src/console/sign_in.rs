@@ -4,6 +4,7 @@ use super::{SignedIn, page as render, problem_text};
 use crate::app::App;
 use crate::auth::STAFF_COOKIE;
 use crate::error::Result;
+use crate::identity::trail::Origin;
 use crate::rate::ClientAddress;
 use crate::staff;
 use crate::staff::login::Credentials;
@@ -19,27 +20,37 @@ use axum_extra::extract::cookie::{Cookie, SameSite};
 struct SignInPage {
     problem: Option<String>,
     email: String,
+    asks_for_code: bool,
 }
 
 /// `GET /console/sign-in`
 pub(super) async fn page() -> Result<Response> {
-    render(&SignInPage { problem: None, email: String::new() })
+    render(&SignInPage { problem: None, email: String::new(), asks_for_code: false })
 }
 
 /// `POST /console/sign-in`
 pub(super) async fn sign_in(
     address: ClientAddress,
+    origin: Origin,
     State(app): State<App>,
     jar: CookieJar,
     Form(credentials): Form<Credentials>,
 ) -> Result<Response> {
     let email = credentials.email.clone();
-    match staff::sign_in(&app, address, credentials).await {
+    match staff::sign_in(&app, address, origin, credentials).await {
+        Ok(signed_in) if signed_in.is_limited => {
+            let problem = "Your role requires an authenticator app. Set it up through the API first: POST \
+                           /api/v1/admin/me/totp, then sign in with its code.";
+            render(&SignInPage { problem: Some(problem.to_owned()), email, asks_for_code: false })
+        }
         Ok(signed_in) => {
             let cookie = session_cookie(&app, signed_in.token);
             Ok((jar.add(cookie), Redirect::to("/console")).into_response())
         }
-        Err(error) => render(&SignInPage { problem: Some(problem_text(error)?), email }),
+        Err(error) => {
+            let asks_for_code = matches!(error.code(), Some("totp_needed" | "totp_wrong" | "totp_locked"));
+            render(&SignInPage { problem: Some(problem_text(error)?), email, asks_for_code })
+        }
     }
 }
 
@@ -49,7 +60,7 @@ pub(super) async fn sign_out(
     signed_in: SignedIn,
     jar: CookieJar,
 ) -> Result<Response> {
-    staff::sign_out(&app, signed_in.staff.session_id).await?;
+    staff::sign_out(&app, signed_in.staff).await?;
     let gone = session_cookie(&app, String::new());
     Ok((jar.remove(gone), Redirect::to("/console/sign-in")).into_response())
 }

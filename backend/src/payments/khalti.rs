@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::config::KhaltiSettings;
 use crate::limits::KHALTI_LINK_LIFE;
 use crate::money::Paisa;
+use crate::outside::breaker;
 use crate::payments::book::CURRENCY;
 use crate::payments::outside::{Answer, Outside, refusal, unavailable};
 use crate::payments::provider::{
@@ -65,6 +66,10 @@ impl fmt::Debug for Khalti {
 impl PaymentProvider for Khalti {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn circuit(&self) -> Option<breaker::State> {
+        Some(self.outside.circuit())
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::outside::breaker;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use entities::money::Paisa;
@@ -13,6 +14,11 @@ use serde::{Deserialize, Serialize};
 pub trait PaymentProvider: Send + Sync + fmt::Debug {
     /// The word in `payment_methods.gateway` and in the ledger's clearing account.
     fn name(&self) -> &'static str;
+
+    /// Whether calls to it go out; none where nothing leaves this process.
+    fn circuit(&self) -> Option<breaker::State> {
+        None
+    }
 
     /// What it can do.
     fn capabilities(&self) -> Capabilities;

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::db::Db;
 use crate::error::{Error, Result};
-use crate::outside::{self, Outside};
+use crate::outside::{self, Outside, breaker};
 use crate::payments::esewa::{self, Esewa};
 use crate::payments::khalti::{self, Khalti};
 use crate::payments::provider::PaymentProvider;
@@ -58,6 +58,11 @@ impl Providers {
     /// The names of all of them.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.0.keys().copied()
+    }
+
+    /// Whether each of them is called, for the operator.
+    pub fn circuits(&self) -> impl Iterator<Item = (&'static str, Option<breaker::State>)> {
+        self.0.iter().map(|(name, provider)| (*name, provider.circuit()))
     }
 
     /// Whether riders can be sent there.

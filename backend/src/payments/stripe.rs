@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 
 use crate::config::StripeSettings;
 use crate::limits::{STRIPE_LINK_LIFE, STRIPE_REFUNDS_LISTED};
+use crate::outside::breaker;
 use crate::payments::outside::{Answer, Outside, unavailable};
 use crate::payments::provider::{
     Capabilities, HostedPage, Opened, Order, PaymentProvider, PlacedOrder, ProviderError, ProviderPayment,
@@ -100,6 +101,10 @@ impl fmt::Debug for Stripe {
 impl PaymentProvider for Stripe {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn circuit(&self) -> Option<breaker::State> {
+        Some(self.outside.circuit())
     }
 
     fn capabilities(&self) -> Capabilities {

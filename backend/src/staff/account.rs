@@ -1,13 +1,13 @@
 //! Making a member of staff: `chautari staff create`, and the demo.
 
 use crate::app::App;
+use crate::auth::Staff;
 use crate::db::Tx;
 use crate::error::{Error, Problem, Result};
 use crate::identity::account;
 use crate::identity::identifier::Identifier;
 use crate::identity::trail::Origin;
-use crate::limits;
-use crate::staff::Refusal;
+use crate::staff::{Refusal, password};
 use entities::admin_profile::{self, AdminRole};
 use entities::id::AdminProfileId;
 use entities::staff_credential;
@@ -18,38 +18,45 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
 pub struct NewStaff {
     /// With which they sign in.
     pub email: String,
-    /// At least [`limits::STAFF_PASSWORD_MIN`] characters.
+    /// At least [`crate::limits::STAFF_PASSWORD_MIN`] characters.
     pub password: String,
     /// What they may do.
     pub role: AdminRole,
 }
 
+/// Who is fit to work here: the address is one, and the password is hashed.
+#[derive(Clone)]
+pub(super) struct Applicant {
+    identifier: Identifier,
+    password_hash: String,
+    pub(super) role: AdminRole,
+}
+
 /// Makes a member of staff; the person behind the address becomes one, or is made as well.
 pub async fn create(app: &App, new: NewStaff) -> Result<AdminProfileId> {
-    let identifier = Identifier::parse(&new.email)?;
-    if !matches!(identifier, Identifier::Email(_)) {
-        return Err(Problem::invalid("/email", "must be an e-mail address").into());
-    }
-    let length = new.password.chars().count();
-    if length < limits::STAFF_PASSWORD_MIN || new.password.len() > limits::STAFF_PASSWORD_MAX {
-        let detail = format!("must have at least {} characters", limits::STAFF_PASSWORD_MIN);
-        return Err(Problem::invalid("/password", detail).into());
-    }
-    let hash = app.passwords.hash(new.password).await?;
+    let applicant = check(app, new).await?;
     app.db
         .write(move |tx| {
-            let (identifier, hash) = (identifier.clone(), hash.clone());
-            Box::pin(async move { add(tx, &identifier, hash, new.role).await })
+            let applicant = applicant.clone();
+            Box::pin(async move { add(tx, &applicant, None).await })
         })
         .await
 }
 
-async fn add(
-    tx: &Tx,
-    identifier: &Identifier,
-    password_hash: String,
-    role: AdminRole,
-) -> Result<AdminProfileId> {
+/// Looks at address and password, and hashes the password outside of any transaction.
+pub(super) async fn check(app: &App, new: NewStaff) -> Result<Applicant> {
+    let not_an_address = || Problem::invalid("/email", "must be an e-mail address");
+    let identifier = Identifier::parse(&new.email).map_err(|_| not_an_address())?;
+    if !matches!(identifier, Identifier::Email(_)) {
+        return Err(not_an_address().into());
+    }
+    password::check("/password", &new.password)?;
+    Ok(Applicant { identifier, password_hash: app.passwords.hash(new.password).await?, role: new.role })
+}
+
+/// Writes them into the books in the caller's transaction; `by` is the colleague who makes them staff.
+pub(super) async fn add(tx: &Tx, applicant: &Applicant, by: Option<&Staff>) -> Result<AdminProfileId> {
+    let Applicant { identifier, password_hash, role } = applicant;
     let taken =
         staff_credential::Entity::find().filter(staff_credential::Column::Email.eq(identifier.as_str()));
     if taken.one(tx).await?.is_some() {
@@ -57,7 +64,10 @@ async fn add(
     }
     let user = match account::find(tx, identifier).await? {
         Some(user) => user,
-        None => account::register(tx, identifier, Default::default(), &Origin::default()).await?,
+        None => {
+            let origin = by.map(Origin::from).unwrap_or_default();
+            account::register(tx, identifier, Default::default(), &origin).await?
+        }
     };
     let admin =
         admin_profile::Entity::find().filter(admin_profile::Column::UserId.eq(user.id)).one(tx).await?;
@@ -68,9 +78,9 @@ async fn add(
     let profile = admin_profile::ActiveModel {
         id: Set(id),
         user_id: Set(user.id),
-        role: Set(role),
+        role: Set(*role),
         is_active: Set(true),
-        created_by: Set(None),
+        created_by: Set(by.map(|staff| staff.admin_id)),
         created_at: Set(tx.now()),
         updated_at: Set(tx.now()),
     };
@@ -78,7 +88,12 @@ async fn add(
     let credential = staff_credential::ActiveModel {
         admin_id: Set(id),
         email: Set(identifier.to_string()),
-        password_hash: Set(password_hash),
+        password_hash: Set(password_hash.clone()),
+        totp_salt: Set(None),
+        totp_confirmed_at: Set(None),
+        totp_step: Set(0),
+        totp_tries: Set(0),
+        totp_tries_since: Set(None),
         updated_at: Set(tx.now()),
     };
     staff_credential::Entity::insert(credential).exec_without_returning(tx).await?;

@@ -104,6 +104,17 @@ impl PresenceMap {
         gateways.iter().filter(|(_, gateway)| self.is_fresh(gateway)).map(|(url, _)| url.clone()).collect()
     }
 
+    /// Each gateway by its control address: whether it is heard, and how many stations it holds.
+    pub fn gateways(&self) -> Vec<(String, bool, usize)> {
+        let gateways = self.gateways.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = gateways
+            .iter()
+            .map(|(url, gateway)| (url.clone(), self.is_fresh(gateway), gateway.stations.len()))
+            .collect();
+        all.sort();
+        all
+    }
+
     /// Every station that is reachable now, with its last proof of life in Unix milliseconds.
     pub fn online(&self) -> HashMap<StationId, u64> {
         let gateways = self.gateways.read().unwrap_or_else(PoisonError::into_inner);

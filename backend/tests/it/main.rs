@@ -5,6 +5,7 @@
 mod accounts;
 mod achievements;
 mod books;
+mod colleagues;
 mod content;
 mod crowds;
 mod doors;
@@ -32,8 +33,10 @@ mod rentals;
 mod retry;
 mod riders;
 mod running;
+mod second_factor;
 mod staff;
 mod statements;
 mod stations;
 mod strangers;
+mod system;
 mod test_app;

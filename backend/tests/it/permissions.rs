@@ -10,7 +10,7 @@ use entities::admin_profile::AdminRole;
 use serde::Deserialize;
 use serde_json::json;
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// Signs in a member of staff of that role, who is made the first time.
 pub(crate) async fn token_of(test: &TestApp, role: AdminRole) -> String {

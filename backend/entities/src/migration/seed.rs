@@ -102,6 +102,12 @@ fn settings() -> Vec<Row> {
         ("LOST_FEE", "5000", "decimal", "NPR that a lost power bank costs; given back when it returns"),
         ("SWAPPING_MAX_TIME", "5", "integer", "Minutes in which a power bank can be swapped"),
         ("MAX_RENTAL_EXTENSIONS", "3", "integer", "How often a rental can be extended"),
+        (
+            "SUPER_ADMIN_TOTP_REQUIRED",
+            "false",
+            "boolean",
+            "Super admins must sign in with an authenticator app",
+        ),
         ("PLATFORM_VAT_PERCENT", "13", "decimal", "VAT contained in every price"),
         ("PLATFORM_SERVICE_CHARGE_PERCENT", "2.5", "decimal", "Service charge kept from partners' shares"),
         ("POINTS_SIGNUP", "50", "integer", "Points for signing up"),

@@ -13,6 +13,15 @@ pub struct Model {
     pub email: String,
     /// Argon2id, PHC string.
     pub password_hash: String,
+    /// The authenticator app's secret is made of it and of a key that is not in the database.
+    pub totp_salt: Option<String>,
+    /// Since when a code is asked for; none while the app is being set up.
+    pub totp_confirmed_at: Option<DateTimeUtc>,
+    /// The time step of the newest code that was used: no code counts twice.
+    pub totp_step: i64,
+    /// Codes tried since `totp_tries_since`; a right one sets it to zero.
+    pub totp_tries: i32,
+    pub totp_tries_since: Option<DateTimeUtc>,
     pub updated_at: DateTimeUtc,
 }
 

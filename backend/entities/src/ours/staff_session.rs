@@ -11,6 +11,8 @@ pub struct Model {
     pub id: StaffSessionId,
     pub admin_id: AdminProfileId,
     pub token_hash: String,
+    /// Good for nothing but setting up the authenticator app that the role requires.
+    pub is_limited: bool,
     pub expires_at: DateTimeUtc,
     pub revoked_at: Option<DateTimeUtc>,
     pub created_at: DateTimeUtc,

@@ -99,6 +99,7 @@ macro_rules! for_every_entity {
         $action!(user_session);
         $action!(device_sighting);
         $action!(staff_credential);
+        $action!(staff_recovery_code);
         $action!(staff_session);
     };
 }

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use crate::clock::Clock;
 use crate::config::EsewaSettings;
 use crate::limits::ESEWA_LINK_LIFE;
+use crate::outside::breaker;
 use crate::payments::book::CURRENCY;
 use crate::payments::outside::{Answer, Outside, unavailable};
 use crate::payments::provider::{
@@ -58,6 +59,10 @@ impl fmt::Debug for Esewa {
 impl PaymentProvider for Esewa {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn circuit(&self) -> Option<breaker::State> {
+        Some(self.outside.circuit())
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -199,6 +199,7 @@ async fn staff(world: &World, role: AdminRole) -> String {
                 id: Set(StaffSessionId::from(tx.new_uuid())),
                 admin_id: Set(admin_id),
                 token_hash: Set(hash),
+                is_limited: Set(false),
                 expires_at: Set(tx.now() + chrono::TimeDelta::days(30)),
                 revoked_at: Set(None),
                 created_at: Set(tx.now()),

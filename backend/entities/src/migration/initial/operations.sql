@@ -164,15 +164,31 @@ create table staff_credentials (
     admin_id uuid not null primary key references admin_profiles (id),
     email text not null,
     password_hash text not null,
+    totp_salt text,
+    totp_confirmed_at timestamptz,
+    totp_step bigint not null default 0,
+    totp_tries integer not null default 0,
+    totp_tries_since timestamptz,
     updated_at timestamptz not null
 );
 create unique index staff_credentials_email_unique on staff_credentials (lower(email));
+
+-- Ours. Codes that stand in for a lost authenticator app, each for one sign-in.
+create table staff_recovery_codes (
+    id uuid not null primary key,
+    admin_id uuid not null references admin_profiles (id),
+    code_hash text not null,
+    used_at timestamptz,
+    created_at timestamptz not null,
+    unique (admin_id, code_hash)
+);
 
 -- Ours. A signed-in member of staff: console cookie or bearer token.
 create table staff_sessions (
     id uuid not null primary key,
     admin_id uuid not null references admin_profiles (id),
     token_hash text not null unique,
+    is_limited boolean not null default false,
     expires_at timestamptz not null,
     revoked_at timestamptz,
     created_at timestamptz not null

@@ -15,8 +15,10 @@ create table user_audit_logs (
     session_id text,
     created_at timestamptz not null
 );
-create index user_audit_logs_user on user_audit_logs (user_id, created_at);
-create index user_audit_logs_entity on user_audit_logs (entity_type, entity_id);
+create index user_audit_logs_user on user_audit_logs (user_id, created_at, id);
+create index user_audit_logs_admin on user_audit_logs (admin_id, created_at, id);
+create index user_audit_logs_entity on user_audit_logs (entity_type, entity_id, created_at, id);
+create index user_audit_logs_created on user_audit_logs (created_at, id);
 
 -- What a member of staff did.
 create table admin_action_logs (
@@ -30,7 +32,8 @@ create table admin_action_logs (
     user_agent text not null,
     created_at timestamptz not null
 );
-create index admin_action_logs_admin on admin_action_logs (admin_id, created_at);
+create index admin_action_logs_admin on admin_action_logs (admin_id, created_at, id);
+create index admin_action_logs_target on admin_action_logs (target_model, target_id, created_at, id);
 create index admin_action_logs_created on admin_action_logs (created_at, id);
 
 -- Something that operators should be able to read later.
@@ -44,3 +47,4 @@ create table system_logs (
     created_at timestamptz not null
 );
 create index system_logs_created on system_logs (created_at, id);
+create index system_logs_level on system_logs (log_level, created_at, id);

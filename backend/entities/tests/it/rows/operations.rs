@@ -181,7 +181,24 @@ impl Sample for staff_credential::Entity {
             admin_id: id(),
             email: "email".to_owned(),
             password_hash: "password hash".to_owned(),
+            totp_salt: Some("totp salt".to_owned()),
+            totp_confirmed_at: Some(at(4)),
+            totp_step: i64::MAX,
+            totp_tries: 6,
+            totp_tries_since: Some(at(7)),
             updated_at: at(3),
+        }
+    }
+}
+
+impl Sample for staff_recovery_code::Entity {
+    fn sample() -> staff_recovery_code::Model {
+        staff_recovery_code::Model {
+            id: id(),
+            admin_id: id(),
+            code_hash: "code hash".to_owned(),
+            used_at: Some(at(3)),
+            created_at: at(4),
         }
     }
 }
@@ -192,6 +209,7 @@ impl Sample for staff_session::Entity {
             id: id(),
             admin_id: id(),
             token_hash: "token hash".to_owned(),
+            is_limited: true,
             expires_at: at(3),
             revoked_at: Some(at(4)),
             created_at: at(5),
