@@ -1,5 +1,6 @@
 //! Rentals through HTTP: riders at one end, a gateway with a memory at the other, on every database at hand.
 
+mod analytics;
 mod cancel;
 mod crowd;
 mod doubt;
