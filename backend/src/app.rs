@@ -22,8 +22,8 @@ use crate::staff::{LoginTries, Passwords};
 use crate::stations::presence::PresenceMap;
 use crate::system_log::LogLines;
 use crate::{
-    achievements, analytics, api, console, content, housekeeping, http, identity, jobs, limits, notifications, payments,
-    points, promotions, rentals, resource, staff, stations, system_log,
+    achievements, analytics, api, console, content, housekeeping, http, identity, jobs, limits,
+    notifications, payments, points, promotions, rentals, resource, staff, stations, system_log,
 };
 use axum::Router;
 use sea_orm::DatabaseConnection;

@@ -170,11 +170,12 @@ impl ClientAddress {
             // The last entry of the last line is the one that our own proxy wrote; some add a line.
             let forwarded = headers.get_all("x-forwarded-for").iter().next_back();
             let forwarded = forwarded.and_then(|value| value.to_str().ok());
-            if let Some(address) = forwarded.and_then(|list| list.rsplit(',').next()?.trim().parse().ok()) {
+            if let Some(address) = forwarded.and_then(|list| address_in(list.rsplit(',').next()?)) {
                 return Self(Some(address));
             }
         }
-        Self(extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip()))
+        let socket = extensions.get::<ConnectInfo<SocketAddr>>();
+        Self(socket.map(|ConnectInfo(address)| address.ip().to_canonical()))
     }
 
     /// Who counts as one person, if anything is known.
@@ -191,10 +192,39 @@ impl ClientAddress {
     }
 }
 
+/// An address as proxies write it: some add the port, and some write IPv6 in brackets.
+fn address_in(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse().or_else(|_| text.parse().map(|address: SocketAddr| address.ip()));
+    address.ok().map(|address: IpAddr| address.to_canonical())
+}
+
 impl FromRequestParts<App> for ClientAddress {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         Ok(Self::of(app, &parts.headers, &parts.extensions))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_as_proxies_write_it() {
+        for (text, expected) in [
+            (" 203.0.113.7", Some("203.0.113.7")),
+            ("203.0.113.7:51000", Some("203.0.113.7")),
+            ("::ffff:203.0.113.7", Some("203.0.113.7")),
+            ("2001:db8::1", Some("2001:db8::1")),
+            ("[2001:db8::1]", Some("2001:db8::1")),
+            ("[2001:db8::1]:51000", Some("2001:db8::1")),
+            ("unknown", None),
+            ("", None),
+        ] {
+            assert_eq!(address_in(text), expected.map(|address| address.parse().unwrap()), "{text}");
+        }
     }
 }
