@@ -57,6 +57,7 @@ impl Settings {
     fn check(&self) -> anyhow::Result<()> {
         self.gateway.check().context("[gateway]")?;
         self.payments.check().map_err(anyhow::Error::msg)?;
+        self.backend.check().map_err(anyhow::Error::msg)?;
         for (key, address) in [
             ("gateway.control_listen", self.gateway.control_listen),
             ("backend.internal_listen", self.backend.internal_listen),
@@ -105,6 +106,7 @@ fn tree(file: Option<&Path>) -> anyhow::Result<Config> {
                 .try_parsing(true)
                 .list_separator(",")
                 .with_list_parse_key("backend.gateways")
+                .with_list_parse_key("backend.cors_origins")
                 .with_list_parse_key("payments.stripe.webhook_secrets"),
         )
         .build()
@@ -177,6 +179,15 @@ mod tests {
     fn an_unknown_key_is_named() {
         let error = load("[gateway]\nlisten_on = \"127.0.0.1:1\"").unwrap_err().to_string();
         assert!(error.contains("listen_on"), "{error}");
+    }
+
+    #[test]
+    fn an_origin_with_a_path_is_named() {
+        for wrong in ["https://app.example/", "app.example", "https://*.example"] {
+            let error = load(&format!("[backend]\ncors_origins = [\"{wrong}\"]")).unwrap_err().to_string();
+            assert!(error.contains("backend.cors_origins") && error.contains(wrong), "{error}");
+        }
+        assert!(load("[backend]\ncors_origins = [\"https://app.example\", \"*\"]").is_ok());
     }
 
     #[test]

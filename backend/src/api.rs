@@ -1,5 +1,8 @@
 //! The API's description: OpenAPI made from the handlers, the Swagger page, and the list of problem codes.
 
+mod shapes;
+mod usual;
+
 use crate::app::{self, App};
 use crate::auth::Permission;
 use crate::error::{ProblemBody, ProblemKind, RequestRefusal};
@@ -15,12 +18,15 @@ pub const PREFIX: &str = "/api/v1";
 
 /// The whole description, for `chautari openapi` and the snapshot test.
 pub fn openapi() -> OpenApi {
-    described().into_openapi()
+    let mut openapi = described().into_openapi();
+    usual::complete(&mut openapi);
+    openapi
 }
 
 /// The public API below [`PREFIX`] and its description at `/api/docs`.
 pub(crate) fn router() -> Router<App> {
-    let (router, openapi) = described().split_for_parts();
+    let (router, mut openapi) = described().split_for_parts();
+    usual::complete(&mut openapi);
     router.merge(SwaggerUi::new("/api/docs").url("/api/openapi.json", openapi))
 }
 
@@ -31,7 +37,12 @@ fn described() -> OpenApiRouter<App> {
 /// Every code that an error answer can carry, without repetition.
 pub fn problem_codes() -> Vec<&'static ProblemKind> {
     let mut codes: Vec<&'static ProblemKind> = RequestRefusal::ALL.iter().collect();
-    codes.extend(app::refusals());
+    for kind in app::refusals() {
+        // Two domains may refuse for one reason.
+        if !codes.iter().any(|known| known.code == kind.code) {
+            codes.push(kind);
+        }
+    }
     codes
 }
 

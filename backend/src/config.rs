@@ -71,6 +71,8 @@ pub struct BackendSettings {
     pub requests_per_minute_per_ip: u32,
     /// Takes the caller's address from `X-Forwarded-For`; only behind a proxy that sets it.
     pub trust_forwarded_for: bool,
+    /// Origins whose pages may call the API from a browser, like `https://app.example`; `*` for all.
+    pub cors_origins: Vec<String>,
     /// Shows one-time codes in the log and on the console: for demonstrations only.
     pub demo: bool,
     /// How long a station may begin to eject after the rider asked, milliseconds.
@@ -88,8 +90,25 @@ impl Default for BackendSettings {
             connections_per_block_max: 512,
             requests_per_minute_per_ip: 600,
             trust_forwarded_for: false,
+            cors_origins: Vec::new(),
             demo: false,
             eject_life_ms: 20_000,
+        }
+    }
+}
+
+impl BackendSettings {
+    /// What no browser would ever send, in a sentence that names the key.
+    pub fn check(&self) -> Result<(), String> {
+        let is_origin = |text: &str| {
+            let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '*']))
+        };
+        match self.cors_origins.iter().find(|origin| *origin != "*" && !is_origin(origin)) {
+            Some(wrong) => Err(format!(
+                "backend.cors_origins has \"{wrong}\"; an origin is a scheme and a host, like https://app.example"
+            )),
+            None => Ok(()),
         }
     }
 }

@@ -15,6 +15,7 @@
 //! Inside of a closure a failed statement ends it; what may fail and be survived runs in [`Tx::savepoint`].
 
 mod chain;
+mod watch;
 
 pub use chain::{Chain, Step};
 
@@ -76,13 +77,16 @@ impl Db {
             if url.contains(":memory:") || url.contains("mode=memory") {
                 return Err(Error::internal("SQLite needs a file: several connections share it"));
             }
-            let connection = connect_sqlite(url, 1, false).await?;
-            let reader = connect_sqlite(url, connections.unwrap_or(limits::SQLITE_READERS), true).await?;
+            let mut connection = connect_sqlite(url, 1, false).await?;
+            let mut reader = connect_sqlite(url, connections.unwrap_or(limits::SQLITE_READERS), true).await?;
+            watch::watch(&mut connection);
+            watch::watch(&mut reader);
             let (queue, waiting) = mpsc::channel(limits::WRITE_QUEUE_MAX);
             tokio::spawn(write_groups(connection.clone(), waiting, maker.clone()));
             Ok(Self { reader, writer: Writer::Sqlite { queue, connection }, maker })
         } else {
-            let pool = connect_postgres(url, connections.unwrap_or(limits::POSTGRES_CONNECTIONS)).await?;
+            let mut pool = connect_postgres(url, connections.unwrap_or(limits::POSTGRES_CONNECTIONS)).await?;
+            watch::watch(&mut pool);
             Ok(Self { reader: pool.clone(), writer: Writer::Postgres(pool), maker })
         }
     }

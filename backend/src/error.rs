@@ -15,10 +15,10 @@ use utoipa::ToSchema;
 /// The media type of every error answer.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// With a refusal for too many requests: how many are allowed, how many are left, and when there will be more.
-const RATE_LIMIT_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
-const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
-const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+/// How many requests are allowed, how many are left, and when there will be more.
+pub(crate) const RATE_LIMIT_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+pub(crate) const RATE_LIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+pub(crate) const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 
 /// When to come back if there was no connection to the database, seconds.
 const BUSY_RETRY_AFTER_S: u64 = 1;
@@ -144,6 +144,7 @@ pub struct ProblemBody {
     /// One sentence for people.
     pub title: &'static str,
     /// The HTTP status.
+    #[schema(example = 422, minimum = 400, maximum = 599)]
     pub status: u16,
     /// What it means in this case.
     pub detail: String,

@@ -63,7 +63,40 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     deserializer.end().map_err(|_| {
         RequestRefusal::MalformedRequest.problem().detail("Something follows the JSON value.")
     })?;
+    refuse_nul(body)?;
     Ok(value)
+}
+
+/// PostgreSQL cannot store a text with the character NUL in it, and no person types one.
+fn refuse_nul(body: &[u8]) -> Result<(), Problem> {
+    // In JSON it can only be written like this, and so can a backslash before "u0000": then look closely.
+    const ESCAPED: &[u8] = b"\\u0000";
+    if !body.windows(ESCAPED.len()).any(|bytes| bytes == ESCAPED) {
+        return Ok(());
+    }
+    let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    match nul_below(&value) {
+        Some(pointer) => Err(Problem::invalid(pointer, "has a NUL character in it")),
+        None => Ok(()),
+    }
+}
+
+fn nul_below(value: &serde_json::Value) -> Option<String> {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(index, item)| Some(format!("/{index}{}", nul_below(item)?)))
+        }
+        Value::Object(fields) => fields.iter().find_map(|(name, field)| {
+            if name.contains('\0') {
+                Some(String::new())
+            } else {
+                Some(format!("/{name}{}", nul_below(field)?))
+            }
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
 }
 
 fn json_pointer(path: &serde_path_to_error::Path) -> String {
@@ -90,6 +123,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if has_nul(parts.uri.query().unwrap_or_default()) {
+            return Err(Problem::invalid("query", "has a NUL character in it"));
+        }
         let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
         query.map(|query| Self(query.0)).map_err(|rejection: QueryRejection| {
             let text = rejection.body_text();
@@ -108,9 +144,17 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if has_nul(parts.uri.path()) {
+            return Err(Problem::not_found());
+        }
         let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
         path.map(|path| Self(path.0)).map_err(|_: PathRejection| Problem::not_found())
     }
+}
+
+/// No URL can have one that is not escaped.
+fn has_nul(escaped: &str) -> bool {
+    escaped.contains("%00")
 }
 
 /// The header that makes a repeated request the same request.
@@ -159,10 +203,25 @@ mod tests {
             (r#"{}"#, ("", "validation_failed")),
             (r#"{"slots":"#, ("", "malformed_request")),
             (r#"{"slots":[]} x"#, ("", "malformed_request")),
+            ("{\"slots\":\"a\\u0000\"}", ("/slots", "validation_failed")),
             ("", ("", "malformed_request")),
         ] {
             let (pointer, code) = pointer(body);
             assert_eq!((pointer.as_str(), code), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn a_nul_character_is_refused_wherever_it_stands() {
+        let texts = |body: &str| parse_json::<serde_json::Value>(body.as_bytes());
+        for (body, pointer) in [
+            (r#""\u0000""#, ""),
+            (r#"{"a":["x",{"b":"y\u0000"}]}"#, "/a/1/b"),
+            (r#"{"a\u0000":1}"#, ""),
+            (r#""\\\u0000""#, ""),
+        ] {
+            assert_eq!(texts(body).unwrap_err().errors[0].pointer, pointer, "{body}");
+        }
+        assert_eq!(texts(r#""\\u0000""#).unwrap(), "\\u0000");
     }
 }

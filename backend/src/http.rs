@@ -2,11 +2,14 @@
 
 use crate::app::App;
 use crate::cache::{Fresh, Section};
-use crate::error::{Error, InternalFailure, PROBLEM_JSON, Problem, RequestRefusal, Result};
+use crate::error::{
+    Error, InternalFailure, PROBLEM_JSON, Problem, RATE_LIMIT_LIMIT, RATE_LIMIT_REMAINING, RATE_LIMIT_RESET,
+    RequestRefusal, Result,
+};
 use crate::extract::Json;
 use crate::jobs;
 use crate::limits;
-use crate::rate::{AddressBlock, ClientAddress, Rate};
+use crate::rate::{AddressBlock, Allowance, ClientAddress, Rate};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
@@ -17,9 +20,11 @@ use governor::Quota;
 use serde::Serialize;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::limit::RequestBodyLimitLayer;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -52,7 +57,35 @@ pub(crate) fn public_layers(app: &App, router: Router<App>) -> Router {
                 .layer(RequestBodyLimitLayer::new(limits::BODY_MAX_BYTES)),
         )
         .layer(middleware::from_fn_with_state((app.clone(), rate), limit_rate));
-    around(app, inner).layer(CompressionLayer::new())
+    around(app, inner).layer(cross_origin(&app.settings.backend.cors_origins)).layer(CompressionLayer::new())
+}
+
+/// Which pages of other hosts a browser lets call us. Never with cookies: those are the console's.
+fn cross_origin(origins: &[String]) -> CorsLayer {
+    const KNOWN_FOR: Duration = Duration::from_secs(3_600);
+    let origins = match origins.iter().any(|origin| origin == "*") {
+        true => AllowOrigin::any(),
+        false => AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok())),
+    };
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("last-event-id"),
+        ])
+        .expose_headers([
+            header::ETAG,
+            header::RETRY_AFTER,
+            REQUEST_ID,
+            RATE_LIMIT_LIMIT,
+            RATE_LIMIT_REMAINING,
+            RATE_LIMIT_RESET,
+        ])
+        .max_age(KNOWN_FOR)
 }
 
 /// Everything around the internal operations: no rate limit, no compression, larger bodies.
@@ -220,8 +253,20 @@ async fn limit_rate(
     next: Next,
 ) -> Response {
     let limited = ClientAddress::of(&app, request.headers(), request.extensions()).limited(&app);
-    match rate.zip(limited).map_or(Ok(()), |(rate, caller)| rate.check(&caller)) {
-        Ok(()) => next.run(request).await,
+    let Some((rate, caller)) = rate.zip(limited) else { return next.run(request).await };
+    match rate.take(&caller) {
+        Ok(left) => say_what_is_left(next.run(request).await, left),
         Err(problem) => problem.into_response(),
     }
+}
+
+/// An operation with a limit of its own has said so already.
+fn say_what_is_left(mut response: Response, left: Allowance) -> Response {
+    if !response.headers().contains_key(&RATE_LIMIT_LIMIT) {
+        let headers = response.headers_mut();
+        headers.insert(RATE_LIMIT_LIMIT, left.limit.into());
+        headers.insert(RATE_LIMIT_REMAINING, left.remaining.into());
+        headers.insert(RATE_LIMIT_RESET, left.reset_s.into());
+    }
+    response
 }

@@ -24,6 +24,10 @@ pub(crate) fn describe() {
         "Writes that PostgreSQL asked to repeat after a deadlock or a serialization failure."
     );
     describe_counter!(
+        "chautari_database_slow_statements_total",
+        "Statements that took longer than half a second; the log has their texts."
+    );
+    describe_counter!(
         "chautari_database_busy_total",
         "Requests that were answered 503 because no connection to the database became free in time."
     );

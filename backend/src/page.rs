@@ -38,6 +38,11 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// The characters of its text form.
+    pub const LENGTH: usize = 48;
+    /// What its text form looks like: a time of our age in microseconds, and an id.
+    pub const PATTERN: &str = "^000[0-9a-f]{45}$";
+
     /// A place in a list that is in the order of its ids alone: they are UUIDv7, so that is the order of time.
     pub fn of_id(id: Uuid) -> Self {
         Self { at: DateTime::UNIX_EPOCH, id }

@@ -8,7 +8,7 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
 use governor::clock::Clock as _;
-use governor::middleware::NoOpMiddleware;
+use governor::middleware::{StateInformationMiddleware, StateSnapshot};
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// A bucket for each key.
 pub struct Rate<K: Hash + Eq + Clone> {
-    limiter: RateLimiter<K, DashMapStateStore<K>, LimiterClock, NoOpMiddleware<Duration>>,
+    limiter: RateLimiter<K, DashMapStateStore<K>, LimiterClock, StateInformationMiddleware>,
     clock: LimiterClock,
     /// When buckets that are full again were looked for last: the look goes through all of them.
     swept_at_ms: AtomicU64,
@@ -39,14 +39,41 @@ impl<K: Hash + Eq + Clone> Rate<K> {
 
     /// Takes one from the key's bucket, or says when to come back.
     pub fn check(&self, key: &K) -> Result<(), Problem> {
+        self.take(key).map(|_| ())
+    }
+
+    /// Like [`Rate::check`], and says what is left.
+    pub fn take(&self, key: &K) -> Result<Allowance, Problem> {
         if self.limiter.len() > limits::RATE_LIMIT_KEYS_MAX && self.may_sweep() {
             self.limiter.retain_recent();
         }
-        self.limiter.check_key(key).map_err(|refused| {
+        let taken = self.limiter.check_key(key).map_err(|refused| {
             let wait = refused.wait_time_from(self.clock.now());
             let burst = u64::from(refused.quota().burst_size().get());
             RequestRefusal::RateLimited.problem().retry_after_s(wait.as_secs() + 1).limit(burst)
-        })
+        })?;
+        Ok(Allowance::from(taken))
+    }
+}
+
+/// What a bucket holds after something was taken from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// What it holds when it is full.
+    pub limit: u32,
+    /// What may be taken at once.
+    pub remaining: u32,
+    /// Until it is full again, seconds.
+    pub reset_s: u64,
+}
+
+impl From<StateSnapshot> for Allowance {
+    fn from(taken: StateSnapshot) -> Self {
+        let (quota, remaining) = (taken.quota(), taken.remaining_burst_capacity());
+        let limit = quota.burst_size().get();
+        let missing = limit.saturating_sub(remaining);
+        let reset_s = (quota.replenish_interval() * missing).as_secs_f64().ceil();
+        Self { limit, remaining, reset_s: reset_s as u64 }
     }
 }
 

@@ -14,11 +14,11 @@ pub struct UnknownWord {
 ///
 /// A row with another word does not load: the error names the set and the word.
 macro_rules! text_enum {
-    ($(#[$doc:meta])* pub enum $name:ident { $($variant:ident = $word:literal,)+ }) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:expr])* pub enum $name:ident { $($variant:ident = $word:literal,)+ }) => {
+        $(#[doc = $doc])*
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
-            serde::Serialize, serde::Deserialize, utoipa::ToSchema, sea_orm::DeriveValueType,
+            serde::Serialize, serde::Deserialize, sea_orm::DeriveValueType,
         )]
         #[sea_orm(value_type = "String", column_type = "Text")]
         pub enum $name {
@@ -38,6 +38,23 @@ macro_rules! text_enum {
                 match self {
                     $(Self::$variant => $word,)+
                 }
+            }
+        }
+
+        // Not derived: a derive inside of a macro does not see the words.
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                let words = utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .description(Some(concat!($($doc),*).trim()))
+                    .enum_values(Some([$($word),+]));
+                words.build().into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                std::borrow::Cow::Borrowed(stringify!($name))
             }
         }
 

@@ -64,7 +64,7 @@ pub(super) struct InstalledVersion {
     /// Where it runs.
     platform: Platform,
     /// What it is; `v1.4` is read as `1.4.0`.
-    #[schema(example = "1.3.2")]
+    #[schema(example = "1.3.2", max_length = 100)]
     current_version: String,
 }
 

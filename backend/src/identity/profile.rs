@@ -24,12 +24,15 @@ use utoipa::ToSchema;
 pub(super) struct Profile {
     /// Given name.
     #[serde(default)]
+    #[schema(example = "Sita", max_length = 200)]
     first_name: Option<String>,
     /// Family name.
     #[serde(default)]
+    #[schema(example = "Rai", max_length = 200)]
     last_name: Option<String>,
     /// Where they live.
     #[serde(default)]
+    #[schema(example = "Kathmandu", max_length = 200)]
     city: Option<String>,
     /// `YYYY-MM-DD`.
     #[serde(default)]
@@ -39,9 +42,11 @@ pub(super) struct Profile {
     gender: Option<Gender>,
     /// Whom to call.
     #[serde(default)]
+    #[schema(example = "+9779801234567", max_length = 200)]
     emergency_contact: Option<String>,
     /// URL of a picture.
     #[serde(default)]
+    #[schema(example = "https://media.example/sita.jpg", max_length = 200)]
     profile_picture: Option<String>,
 }
 

@@ -49,6 +49,7 @@ pub struct Statement {
 
 /// One movement of a wallet.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = StatementLine)]
 pub struct Line {
     /// Its id.
     pub id: WalletTransactionId,

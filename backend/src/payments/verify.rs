@@ -26,6 +26,7 @@ use crate::payments::{book, hints, sync, truth};
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct Verify {
     /// From `payments/wallet/topup-intent`.
+    #[schema(example = "01890f3e7cc270008000000000000001", max_length = 64)]
     pub intent_id: String,
 }
 

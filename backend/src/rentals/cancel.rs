@@ -37,7 +37,7 @@ pub const QUEUE: Queue = Queue { name: "rentals.call_off", handler: |app, job| B
 #[serde(deny_unknown_fields)]
 pub struct Cancel {
     /// At least five characters.
-    #[schema(example = "The station is closed")]
+    #[schema(example = "The station is closed", min_length = 5, max_length = 1000)]
     pub reason: String,
 }
 

@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 /// What is to be paid.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PaymentQuestion)]
 pub struct Question {
     /// What for.
     pub scenario: Scenario,

@@ -25,6 +25,7 @@ use utoipa::{IntoParams, ToSchema};
 #[into_params(parameter_in = Query)]
 pub struct Filter {
     /// `open` if absent, or `all` if another filter is given.
+    #[param(inline)]
     pub view: Option<View>,
     /// Only in this state.
     pub status: Option<RentalStatus>,

@@ -36,11 +36,13 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 pub struct StartRental {
     /// The serial number on the station, as its QR code says.
+    #[schema(example = "KTM-0001", max_length = 64)]
     pub station_sn: String,
     /// One of `rentals/packages`.
     pub package_id: RentalPackageId,
     /// A certain bank; the fullest one if absent. `powerbank_sn` is the same.
     #[serde(default, alias = "powerbank_sn", skip_serializing_if = "Option::is_none")]
+    #[schema(example = "00A1B2C3D4E5F607", max_length = 64)]
     pub power_bank_sn: Option<String>,
     /// From what it is paid; `direct` through `payment_method_id`, before the rental starts.
     #[serde(default)]

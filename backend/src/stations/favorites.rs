@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 /// Whether a station is marked now.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MarkedStation)]
 pub(super) struct Marked {
     /// What its QR code says.
     #[schema(example = "KTM-0001")]

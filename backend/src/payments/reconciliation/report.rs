@@ -63,6 +63,7 @@ pub struct ClassCount {
 
 /// One payment in both books.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReconciliationLine)]
 pub struct Line {
     /// Its id.
     pub id: ReconciliationLineId,

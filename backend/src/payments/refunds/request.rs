@@ -31,6 +31,7 @@ pub struct RefundRequest {
     /// A part; everything that is left if absent.
     pub amount: Option<Money>,
     /// Why.
+    #[schema(example = "The bank never came out", min_length = 1, max_length = 500)]
     pub reason: String,
 }
 

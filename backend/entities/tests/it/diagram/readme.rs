@@ -7,15 +7,15 @@ const README: &str = include_str!("../../../README.md");
 /// `table.column` pairs of the first column of the table below a heading. A name without a dot is in the table
 /// that was named before it.
 pub(crate) fn columns_below(heading: &str) -> BTreeSet<String> {
-    rows_below(heading).into_iter().flat_map(|row| columns(&row[0])).collect()
+    rows_below(heading).into_iter().flat_map(|row| columns(row[0])).collect()
 }
 
 /// Column → words: the first two columns of the table below a heading.
 pub(crate) fn words_below(heading: &str) -> BTreeSet<(String, String)> {
     let mut pairs = BTreeSet::new();
     for row in rows_below(heading) {
-        for column in columns(&row[0]) {
-            pairs.extend(in_backticks(&row[1]).map(|word| (column.clone(), word.to_owned())));
+        for column in columns(row[0]) {
+            pairs.extend(in_backticks(row[1]).map(|word| (column.clone(), word.to_owned())));
         }
     }
     pairs
@@ -25,7 +25,7 @@ pub(crate) fn words_below(heading: &str) -> BTreeSet<(String, String)> {
 pub(crate) fn names_below(heading: &str) -> BTreeSet<String> {
     rows_below(heading)
         .iter()
-        .flat_map(|row| in_backticks(&row[0]).map(str::to_owned).collect::<Vec<_>>())
+        .flat_map(|row| in_backticks(row[0]).map(str::to_owned).collect::<Vec<_>>())
         .collect()
 }
 
