@@ -4,11 +4,14 @@
 
 mod accounts;
 mod achievements;
+mod authorization;
 mod books;
 mod colleagues;
 mod content;
+mod conventions;
 mod crowds;
 mod doors;
+mod explain;
 mod given_back;
 mod idempotency;
 mod identity;
@@ -20,6 +23,8 @@ mod leaderboard;
 mod ledger;
 mod moody_provider;
 mod notifications;
+mod openapi;
+mod operations;
 mod payments;
 mod permissions;
 mod permutations;
@@ -40,3 +45,4 @@ mod stations;
 mod strangers;
 mod system;
 mod test_app;
+mod tour;

@@ -2,6 +2,8 @@
 
 use backend::app::App;
 use backend::auth;
+use backend::db::Tx;
+use backend::error::Error;
 use backend::payments::book;
 use backend::payments::ledger::{AdjustmentReason, Entry};
 use chrono::TimeDelta;
@@ -11,7 +13,7 @@ use entities::rental::{RentalPaymentStatus, RentalStatus};
 use entities::station::StationStatus;
 use entities::station_slot::SlotStatus;
 use entities::user::UserStatus;
-use entities::{rental, rental_package, station, station_slot, user, user_session};
+use entities::{rental, rental_package, station, station_slot, user, user_profile, user_session};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QueryOrder};
 
 /// A signed-in rider.
@@ -48,6 +50,7 @@ pub(crate) async fn rider(app: &App) -> Rider {
                 updated_at: tx.now(),
             };
             row.into_active_model().insert(tx).await?;
+            empty_profile(tx, id).await?;
             let session = user_session::Model {
                 id: tx.new_uuid().into(),
                 user_id: id,
@@ -65,6 +68,22 @@ pub(crate) async fn rider(app: &App) -> Rider {
         })
     });
     Rider { id: id.await.unwrap(), token }
+}
+
+/// The row that every rider who signs up gets.
+pub(crate) async fn empty_profile(tx: &Tx, user_id: UserId) -> Result<(), Error> {
+    let row = user_profile::Model {
+        id: tx.new_uuid().into(),
+        user_id,
+        city: None,
+        date_of_birth: None,
+        gender: None,
+        emergency_contact: None,
+        created_at: tx.now(),
+        updated_at: tx.now(),
+    };
+    row.into_active_model().insert(tx).await?;
+    Ok(())
 }
 
 /// A new rider to whom the network gave `paisa`.

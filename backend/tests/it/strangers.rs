@@ -10,20 +10,12 @@ use serde_json::{Value, json};
 
 /// Method, path with an id in it, and who is asked for.
 fn operations() -> Vec<(Method, String, Option<String>)> {
-    let openapi = serde_json::to_value(backend::api::openapi()).unwrap();
-    let mut operations = Vec::new();
-    for (path, item) in openapi["paths"].as_object().unwrap() {
-        for (method, operation) in item.as_object().unwrap() {
-            let Ok(method) = Method::from_bytes(method.to_uppercase().as_bytes()) else { continue };
-            let who = operation["security"][0].as_object().and_then(|who| who.keys().next().cloned());
-            let filled: Vec<&str> = path
-                .split('/')
-                .map(|part| if part.starts_with('{') { "01890f3e-7cc2-7000-8000-000000000001" } else { part })
-                .collect();
-            operations.push((method, filled.join("/"), who));
-        }
-    }
-    operations
+    let all = crate::operations::operations().into_iter();
+    all.map(|operation| {
+        let path = operation.filled("01890f3e-7cc2-7000-8000-000000000001");
+        (operation.method, path, operation.who)
+    })
+    .collect()
 }
 
 async fn send(caller: &Caller<'_>, method: &Method, path: &str, body: &str) -> crate::test_app::Answer {

@@ -16,3 +16,30 @@ mod returns;
 mod start;
 mod telling;
 mod world;
+
+use crate::test_app::TestApp;
+use entities::id::{RentalId, UserId};
+
+/// A rider in the middle of a rental, for tests that look at riders from outside.
+pub(crate) struct UnderWay {
+    pub(crate) test: TestApp,
+    pub(crate) rider: UserId,
+    pub(crate) token: String,
+    pub(crate) rental: RentalId,
+}
+
+/// The serial number of the station where it began.
+pub(crate) const STATION: &str = "KTM-1";
+
+/// One on each database at hand.
+pub(crate) async fn under_way() -> Vec<UnderWay> {
+    let mut all = Vec::new();
+    for world in world::World::on_each_backend().await {
+        world.station(STATION, &[Some(1), Some(2), None]).await;
+        let rider = world.rider(500).await;
+        let rental = world.start_and_eject(&rider, STATION).await;
+        world.settle().await;
+        all.push(UnderWay { test: world.test, rider: rider.id, token: rider.token, rental });
+    }
+    all
+}
