@@ -25,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) backend: backend::config::BackendSettings,
     pub(crate) sms: backend::config::SmsSettings,
     pub(crate) mail: backend::config::MailSettings,
+    pub(crate) push: backend::config::PushSettings,
     pub(crate) payments: backend::config::PaymentsSettings,
     pub(crate) invoices: backend::config::InvoiceSettings,
     pub(crate) metrics: MetricsSettings,
@@ -49,6 +50,7 @@ impl Settings {
             backend: self.backend.clone(),
             sms: self.sms.clone(),
             mail: self.mail.clone(),
+            push: self.push.clone(),
             payments: self.payments.clone(),
             invoices: self.invoices.clone(),
         }
@@ -122,8 +124,8 @@ fn hide_secrets(table: &mut toml::Table) {
     for (key, value) in table {
         match value {
             toml::Value::Table(inner) => hide_secrets(inner),
-            toml::Value::String(text) if key.contains("secret") && !text.is_empty() => "***".clone_into(text),
-            toml::Value::Array(texts) if key.contains("secret") && !texts.is_empty() => {
+            toml::Value::String(text) if is_secret(key) && !text.is_empty() => "***".clone_into(text),
+            toml::Value::Array(texts) if is_secret(key) && !texts.is_empty() => {
                 *texts = vec![toml::Value::String("***".to_owned())];
             }
             toml::Value::String(_)
@@ -134,6 +136,10 @@ fn hide_secrets(table: &mut toml::Table) {
             | toml::Value::Array(_) => {}
         }
     }
+}
+
+fn is_secret(key: &str) -> bool {
+    key.contains("secret") || key.contains("token") || key == "service_account"
 }
 
 fn without_password(url: &str) -> String {

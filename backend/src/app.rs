@@ -10,6 +10,9 @@ use crate::identity::mail::{ConsoleMail, Mail, NoMail};
 use crate::identity::sms::{ConsoleSms, NoCarrier, OtpOutbox, Sms};
 use crate::jobs::Queue;
 use crate::news::{self, Listener, News as _};
+use crate::notifications::fcm::{self, Fcm};
+use crate::notifications::push::{NoPush, Push};
+use crate::outside::{self, Outside};
 use crate::payments::Hints;
 use crate::payments::invoices::bikram_sambat::BikramSambat;
 use crate::payments::provider::PaymentProvider;
@@ -72,6 +75,7 @@ pub(crate) fn refusals() -> impl Iterator<Item = &'static ProblemKind> {
         payments::Refusal::ALL,
         payments::webhook::Refusal::ALL,
         rentals::Refusal::ALL,
+        notifications::Refusal::ALL,
         resource::Refusal::ALL,
         staff::Refusal::ALL,
     ];
@@ -103,6 +107,9 @@ fn queues() -> Vec<Queue> {
         notifications::listeners::ON_POINTS,
         notifications::listeners::ON_RENTALS,
         notifications::listeners::ON_STATIONS,
+        notifications::delivery::QUEUE,
+        notifications::broadcast::run::QUEUE,
+        notifications::profile_reminder::QUEUE,
     ]
 }
 
@@ -165,6 +172,8 @@ pub struct State {
     pub otp_outbox: OtpOutbox,
     /// Nepal's calendar, as far as it has been published.
     pub bikram_sambat: BikramSambat,
+    /// Who carries messages to telephones.
+    pub push: Arc<dyn Push>,
     /// Who takes riders' money.
     pub providers: Providers,
     /// How often a hint about an order may make us ask its provider.
@@ -218,6 +227,7 @@ impl App {
         let added_years = settings.invoices.added_years().map_err(Error::internal)?;
         let bikram_sambat = BikramSambat::with(&added_years).map_err(Error::internal)?;
         let log_lines = LogLines::new(clock.clone());
+        let push = push(&settings, &clock)?;
         let queues = queues();
         let payment_hints = Hints::new(clock.clone())?;
         Ok(Self(Arc::new(State {
@@ -240,6 +250,7 @@ impl App {
             code_sends,
             otp_outbox,
             bikram_sambat,
+            push,
             providers,
             payment_hints,
             log_lines,
@@ -293,6 +304,7 @@ impl App {
         stations::start(self, tracker, shutdown);
         payments::start(self, tracker, shutdown);
         rentals::take_up(self, tracker, shutdown);
+        notifications::start(self, tracker);
         tracker.spawn_blocking(identity::identifier::warm_up);
     }
 
@@ -303,6 +315,16 @@ impl App {
     pub(crate) fn listeners(&self) -> &'static [Listener] {
         LISTENERS
     }
+}
+
+/// Who carries push messages, if the operator named somebody.
+fn push(settings: &Settings, clock: &Clock) -> Result<Arc<dyn Push>> {
+    if settings.push.service_account.is_empty() {
+        return Ok(Arc::new(NoPush));
+    }
+    let timeout = Duration::from_millis(settings.push.timeout_ms);
+    let outside = Outside::new(fcm::NAME, outside::client()?, timeout, clock.clone());
+    Ok(Arc::new(Fcm::new(&settings.push, clock.clone(), outside).map_err(Error::internal)?))
 }
 
 /// Runs the backend until `shutdown`: both servers, the jobs, and what follows the gateways.

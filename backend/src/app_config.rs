@@ -69,6 +69,9 @@ keys! {
     PLATFORM_SERVICE_CHARGE_PERCENT: Fraction(0, 100), "2.5", "percent", staff, "Service charge kept from partners' shares";
     // Staff.
     SUPER_ADMIN_TOTP_REQUIRED: Switch, "false", "", staff, "Super admins must sign in with an authenticator app";
+    // Notifications.
+    QUIET_HOURS_FROM: Whole(0, 23), "22", "o'clock", public, "From this hour on nothing rings at riders' that is not critical";
+    QUIET_HOURS_UNTIL: Whole(0, 23), "7", "o'clock", public, "Until this hour; the same as the other for no quiet hours";
     // Points.
     POINTS_SIGNUP: Whole(0, 10_000), "50", "points", public, "For signing up";
     POINTS_REFERRAL_INVITER: Whole(0, 10_000), "100", "points", public, "For bringing a rider who rents";

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-/// The backend's part of the configuration: `[database] [backend] [sms] [mail] [payments] [invoices]`.
+/// The backend's part of the configuration: `[database] [backend] [sms] [mail] [push] [payments] [invoices]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -18,6 +18,8 @@ pub struct Settings {
     pub sms: SmsSettings,
     /// How mail reaches riders and staff.
     pub mail: MailSettings,
+    /// How messages reach telephones.
+    pub push: PushSettings,
     /// How money comes in.
     pub payments: PaymentsSettings,
     /// Who sells, on tax invoices.
@@ -159,6 +161,24 @@ impl Default for MailSettings {
 pub enum MailProvider {
     /// Nobody: the console page and the log show it. For demonstrations and development.
     Console,
+}
+
+/// `[push]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PushSettings {
+    /// The JSON of a service account that may send messages of a Firebase project; without it none are sent.
+    pub service_account: Secret,
+    /// Where Firebase is; empty for its own address.
+    pub base_url: String,
+    /// How long a call may take, milliseconds.
+    pub timeout_ms: u64,
+}
+
+impl Default for PushSettings {
+    fn default() -> Self {
+        Self { service_account: Secret::default(), base_url: String::new(), timeout_ms: 15_000 }
+    }
 }
 
 /// `[payments]`

@@ -399,3 +399,39 @@ pub const FORGOTTEN_ROWS: u64 = 100;
 
 /// The longest e-mail address, bytes (RFC 5321).
 pub const EMAIL_MAX_BYTES: usize = 254;
+
+/// Telephones of one rider that a push message goes to, those used last.
+pub const DEVICES_PUSHED_MAX: u64 = 10;
+/// The pause after the first try of a message that was not taken; it doubles.
+pub const DELIVERY_RETRY_MIN: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
+/// The longest pause between two tries, unless the carrier asks for a longer one.
+pub const DELIVERY_RETRY_MAX: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
+/// After so long a push message says nothing new.
+pub const PUSH_WORTH: chrono::TimeDelta = chrono::TimeDelta::hours(1);
+/// After so long a text message says nothing new.
+pub const SMS_WORTH: chrono::TimeDelta = chrono::TimeDelta::hours(1);
+/// After so long an e-mail says nothing new.
+pub const EMAIL_WORTH: chrono::TimeDelta = chrono::TimeDelta::hours(24);
+/// What the log keeps of a carrier's answer, characters.
+pub const DELIVERY_RESPONSE_MAX: usize = 500;
+/// How long the log of deliveries is kept.
+pub const DELIVERY_LOG_KEPT: chrono::TimeDelta = chrono::TimeDelta::days(180);
+/// Words and data of a push message, bytes: Firebase takes 4096.
+pub const FCM_PAYLOAD_MAX_BYTES: usize = 4_000;
+/// The pause after too many push messages, if Firebase does not name another.
+pub const FCM_PAUSE_WHEN_FULL: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
+/// How long before its end an access token is not used any more.
+pub const ACCESS_TOKEN_SPARE: chrono::TimeDelta = chrono::TimeDelta::seconds(60);
+
+/// Riders that one transaction of a broadcast tells.
+pub const BROADCAST_AT_ONCE: u64 = 100;
+/// Who rented within this time is active.
+pub const BROADCAST_ACTIVE_WITHIN: chrono::TimeDelta = chrono::TimeDelta::days(30);
+/// Who signed up within this time is new.
+pub const BROADCAST_NEW_WITHIN: chrono::TimeDelta = chrono::TimeDelta::days(7);
+/// Riders that one transaction reminds of their profiles.
+pub const PROFILES_REMINDED_AT_ONCE: u64 = 100;
+/// How many days after the sign-up a rider is reminded.
+pub const PROFILE_REMINDED_AFTER_DAYS: [i64; 3] = [1, 7, 30];
+/// When in the day that is, in Nepal.
+pub const PROFILE_REMINDED_AT: chrono::TimeDelta = chrono::TimeDelta::hours(11);

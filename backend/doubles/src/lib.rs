@@ -1,4 +1,4 @@
-//! The outside world, played: payment providers as real HTTP servers that keep a book of their own
+//! The outside world, played: providers of payments and messages as real servers that keep a book of their own
 //! and misbehave on request. For tests and development; the product never links this crate.
 //!
 //! A provider is a file here: its book (a struct), what its API does with it, and the pages that a
@@ -16,6 +16,7 @@
 //! ```
 
 pub mod esewa;
+pub mod fcm;
 pub mod khalti;
 
 pub mod double;

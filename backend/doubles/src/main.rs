@@ -2,6 +2,7 @@
 //! a `chautari up` that is pointed to them by the settings that are printed.
 
 use doubles::esewa::{self, Esewa};
+use doubles::fcm::Fcm;
 use doubles::khalti::Khalti;
 use doubles::stripe::Stripe;
 use doubles::{Double, World};
@@ -15,6 +16,8 @@ const KHALTI_PORT: u16 = 7501;
 const ESEWA_PORT: u16 = 7502;
 /// Where Stripe is.
 const STRIPE_PORT: u16 = 7503;
+/// Where Firebase is.
+const FCM_PORT: u16 = 7504;
 /// Khalti's key; any will do between the two programs.
 const KHALTI_KEY: &str = "double-of-khalti";
 /// Stripe's key and the secret of its webhooks.
@@ -27,17 +30,21 @@ async fn main() -> io::Result<()> {
     let khalti = Double::serve(listen(KHALTI_PORT).await?, Khalti::new(KHALTI_KEY), world.clone())?;
     let esewa = Double::serve(listen(ESEWA_PORT).await?, Esewa::new(), world.clone())?;
     let stripe = Stripe::new(STRIPE_KEY, &[STRIPE_WEBHOOK_SECRET]);
-    let stripe = Double::serve(listen(STRIPE_PORT).await?, stripe, world)?;
+    let stripe = Double::serve(listen(STRIPE_PORT).await?, stripe, world.clone())?;
+    let fcm = Double::serve(listen(FCM_PORT).await?, Fcm::new(), world)?;
     let (khalti, esewa, stripe) = (khalti.base_url(), esewa.base_url(), stripe.base_url());
     println!(
         "The doubles are up. Put this into chautari.toml:\n\
          \n[payments.khalti]\nsecret_key = \"{KHALTI_KEY}\"\nbase_url = \"{khalti}\"\n\
          \n[payments.esewa]\nproduct_code = \"{}\"\nsecret_key = \"{}\"\nform_base_url = \"{esewa}\"\nstatus_base_url = \"{esewa}\"\n\
          \n[payments.stripe]\nsecret_key = \"{STRIPE_KEY}\"\nwebhook_secrets = [\"{STRIPE_WEBHOOK_SECRET}\"]\nbase_url = \"{stripe}\"\n\
+         \n[push]\nservice_account = '''{}'''\nbase_url = \"{}\"\n\
          \nWhat they were asked: curl {khalti}/_double\n\
          How they can fail: curl {khalti}/_double/misbehave --json '{{\"what\":\"html_page\",\"status\":502,\"times\":3}}'",
         esewa::TEST_PRODUCT,
         esewa::TEST_KEY,
+        fcm.service_account(),
+        fcm.base_url(),
     );
     std::future::pending().await
 }

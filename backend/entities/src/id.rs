@@ -121,6 +121,7 @@ ids! {
     TaxInvoicePrintId => "tax_invoice_prints",
     CommandId => "commands",
     StationEventId => "station_events",
+    BroadcastId => "broadcasts",
     IncidentId => "incidents",
     JobId => "jobs",
     IdempotencyKeyId => "idempotency_keys",

@@ -18,6 +18,7 @@ pub mod tax_invoice;
 pub mod tax_invoice_print;
 
 // Commands to stations, their events, jobs, sessions.
+pub mod broadcast;
 pub mod command;
 pub mod device_sighting;
 pub mod idempotency_key;

@@ -84,6 +84,7 @@ permissions! {
     SettingsChange = "settings_change" NOT_MODERATORS "Change settings and payment methods.",
     NotificationsRead = "notifications_read" EVERYBODY "See texts, rules and deliveries of notifications.",
     NotificationsChange = "notifications_change" NOT_MODERATORS "Change texts and rules of notifications.",
+    NoticesWrite = "notices_write" EVERYBODY "Write to one rider.",
     Broadcast = "broadcast" NOT_MODERATORS "Write to many riders at once.",
     BatchesRead = "batches_read" EVERYBODY "See how batch work stands.",
     BatchesChange = "batches_change" NOT_MODERATORS "Start and stop batch work.",

@@ -1,8 +1,10 @@
 //! Notifications: what riders are told, rendered from texts that staff edit.
 //!
-//! [`notify`] writes one into the inbox if the class's rule says so. The listeners in
-//! [`listeners`] turn the news of other domains into notifications.
+//! The listeners in [`listeners`] turn the news of other domains into notifications. [`notify`] writes one for each
+//! way that the rule of its class opens ([`channels`]); what leaves the app goes to its addresses as jobs
+//! ([`delivery`]), through a carrier: [`push`] is what carries to telephones, and [`fcm`] is Firebase.
 
+pub mod channels;
 pub mod template;
 
 pub mod inbox;
@@ -11,21 +13,31 @@ pub mod one;
 pub mod stats;
 
 pub mod listeners;
+pub mod profile_reminder;
+
+pub mod broadcast;
+pub mod notice;
+
+pub mod delivery;
+mod message;
+
+pub mod fcm;
+pub mod push;
 
 mod occasions;
 mod staff;
 
-use entities::id::{NotificationId, UserId};
-use entities::notification::{self, NotificationChannel};
+use entities::id::UserId;
 use entities::{notification_rule, notification_template};
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::db::Tx;
 use crate::error::{Error, Result};
+use crate::notifications::message::Message;
 use crate::resource;
 
 /// The operations of this domain.
@@ -35,6 +47,12 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(one::show, one::mark, one::delete))
         .routes(routes!(mark_all_read::mark))
         .routes(routes!(stats::stats))
+        .routes(routes!(notice::write_to_one))
+        .routes(routes!(broadcast::write_to_many))
+        .routes(routes!(broadcast::staff::list_broadcasts))
+        .routes(routes!(broadcast::staff::show_broadcast))
+        .routes(routes!(broadcast::staff::stop_broadcast))
+        .routes(routes!(delivery::log::list_deliveries))
         .merge(resource::routes::<staff::NotificationTemplateFields>())
         .merge(resource::routes::<staff::NotificationRuleFields>())
 }
@@ -44,18 +62,39 @@ pub(crate) fn first_routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(inbox::list_at_first_address))
 }
 
+crate::refusals! {
+    /// Why a rider is not told.
+    pub enum Refusal {
+        NoticesSwitchedOff = 409 "notices_switched_off" "Notices of staff are switched off on every way that reaches this rider.",
+    }
+}
+
+/// Starts what this domain does every day.
+pub(crate) fn start(app: &App, tracker: &TaskTracker) {
+    metrics::describe_counter!(
+        "chautari_messages_total",
+        "Tries to hand a message to a carrier, by way and outcome: sent, refused, address_dead, away, unknown."
+    );
+    let app = app.clone();
+    tracker.spawn(async move {
+        if let Err(error) = profile_reminder::keep_going(&app).await {
+            tracing::error!(%error, "riders are not reminded of their profiles");
+        }
+    });
+}
+
 /// What became of a notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notified {
-    /// It is in the inbox.
+    /// It is in the inbox, or on another way to the rider.
     Written,
     /// It was there before.
     WrittenBefore,
-    /// Staff switched it off: the text, or the class's inbox.
+    /// Staff switched it off: the text, or the class; or the rider is not reached on any way that is open.
     SwitchedOff,
 }
 
-/// Writes a notification into the rider's inbox, once for `dedup_key`.
+/// Writes a notification for every way that its class's rule opens, once for `dedup_key`.
 ///
 /// `slug` names the text in [`template`], `data` fills it and is kept for the app.
 pub async fn notify(
@@ -74,28 +113,10 @@ pub async fn notify(
         .filter(notification_rule::Column::NotificationType.eq(&text.rule_type))
         .one(tx)
         .await?;
-    if !text.is_active || !rule.is_some_and(|rule| rule.send_in_app) {
-        return Ok(Notified::SwitchedOff);
-    }
-    let (title, message) = template::render(&text.title_template, &text.message_template, &data)
+    let Some(rule) = rule.filter(|_| text.is_active) else { return Ok(Notified::SwitchedOff) };
+    let (title, words) = template::render(&text.title_template, &text.message_template, &data)
         .map_err(|error| Error::internal(format!("notification text `{slug}`: {error}")))?;
-    let row = notification::ActiveModel {
-        id: Set(NotificationId(tx.new_uuid())),
-        user_id: Set(user),
-        template_id: Set(Some(text.id)),
-        title: Set(title),
-        message: Set(message),
-        notification_type: Set(text.notification_type),
-        data: Set(data),
-        channel: Set(NotificationChannel::InApp),
-        is_read: Set(false),
-        read_at: Set(None),
-        dedup_key: Set(Some(dedup_key)),
-        created_at: Set(tx.now()),
-    };
-    let written = notification::Entity::insert(row)
-        .on_conflict(OnConflict::column(notification::Column::DedupKey).do_nothing().to_owned())
-        .exec_without_returning(tx)
-        .await?;
-    Ok(if written == 1 { Notified::Written } else { Notified::WrittenBefore })
+    let template = Some(text.id);
+    let message = Message { template, title, message: words, kind: text.notification_type, data, dedup_key };
+    message::write(tx, user, &rule, &message).await
 }

@@ -40,6 +40,7 @@ pub(super) fn example(slug: &str) -> Option<Value> {
             json!({ "amount": "500.00", "note": "as you asked", "destination": "wallet" })
         }
         template::PAYMENT_RECEIVED => json!({ "amount": "500.00", "payment_method": "Khalti" }),
+        template::PROFILE_REMINDER => json!({ "missing": "city and date of birth" }),
         template::POINTS_EARNED => json!({ "points": 50, "reason": "welcome to Chautari" }),
         template::ACHIEVEMENT_UNLOCKED => json!({ "achievement": "First Rental", "points": 50 }),
         template::STATION_ISSUE_RESOLVED => json!({ "station_name": "Thamel Chowk" }),

@@ -40,6 +40,8 @@ pub const REFUND_REJECTED: &str = "refund-rejected";
 pub const REFUND_PROCESSED: &str = "refund-processed";
 /// A provider did not give a refund; the wallet has it: `amount`.
 pub const REFUND_FAILED: &str = "refund-failed";
+/// A profile is not complete: `missing`.
+pub const PROFILE_REMINDER: &str = "profile-reminder";
 /// Points were given: `points, reason`.
 pub const POINTS_EARNED: &str = "points-earned";
 /// An achievement was reached: `achievement, points`.

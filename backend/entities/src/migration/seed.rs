@@ -110,6 +110,8 @@ fn settings() -> Vec<Row> {
         ),
         ("PLATFORM_VAT_PERCENT", "13", "decimal", "VAT contained in every price"),
         ("PLATFORM_SERVICE_CHARGE_PERCENT", "2.5", "decimal", "Service charge kept from partners' shares"),
+        ("QUIET_HOURS_FROM", "22", "integer", "Hour in Nepal from which nothing rings that is not critical"),
+        ("QUIET_HOURS_UNTIL", "7", "integer", "Hour in Nepal until which nothing rings that is not critical"),
         ("POINTS_SIGNUP", "50", "integer", "Points for signing up"),
         ("POINTS_REFERRAL_INVITER", "100", "integer", "Points for bringing a rider who rents"),
         ("POINTS_REFERRAL_INVITEE", "50", "integer", "Points for coming by a referral and renting"),
@@ -348,6 +350,14 @@ fn notification_templates() -> Vec<Row> {
             "Your payment has arrived and is in your wallet, but the rental could not start: {{ reason }}",
             "rental",
             "rental_status",
+        ),
+        (
+            "profile_reminder",
+            "profile-reminder",
+            "Your profile is almost complete",
+            "Add your {{ missing }} to your profile and get points for it.",
+            "system",
+            "profile_reminder",
         ),
         (
             "rental_lost",

@@ -87,6 +87,7 @@ macro_rules! for_every_entity {
         $action!(user_audit_log);
         $action!(admin_action_log);
         $action!(system_log);
+        $action!(broadcast);
         $action!(command);
         $action!(station_event);
         $action!(station_inventory);

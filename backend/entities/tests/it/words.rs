@@ -72,6 +72,8 @@ async fn a_check_has_exactly_the_words_of_its_enum() {
         command.State: command::CommandState;
         station_event.TimeQuality: station_event::TimeQuality;
         station_key.Admission: station_key::Admission;
+        broadcast.Segment: broadcast::Segment;
+        broadcast.State: broadcast::BroadcastState;
         incident.State: incident::IncidentState;
         job.State: job::JobState;
         idempotency_key.State: idempotency_key::IdempotencyState;

@@ -66,6 +66,23 @@ create index sms_fcm_logs_status on sms_fcm_logs (status, created_at, id);
 create index sms_fcm_logs_user on sms_fcm_logs (user_id, created_at, id);
 create index sms_fcm_logs_notification on sms_fcm_logs (notification_id) where notification_id is not null;
 
+-- Ours. A message of staff to many riders, and how far it is.
+create table broadcasts (
+    id uuid not null primary key,
+    admin_id uuid not null references admin_profiles (id),
+    title text not null,
+    message text not null,
+    segment text not null check (segment in ('all', 'active', 'new', 'inactive')),
+    state text not null check (state in ('running', 'done', 'stopped')),
+    after_user uuid,
+    total bigint not null,
+    done bigint not null default 0,
+    told bigint not null default 0,
+    created_at timestamptz not null,
+    finished_at timestamptz
+);
+create index broadcasts_created on broadcasts (created_at, id);
+
 -- A page of text in the app.
 create table content_pages (
     id uuid not null primary key,

@@ -21,6 +21,7 @@ create table users (
 );
 create unique index users_email_unique on users (lower(email));
 create index users_referred_by on users (referred_by);
+create index users_created on users (created_at, id);
 
 -- What a rider tells about themselves beyond name and contact.
 create table user_profiles (

@@ -77,6 +77,25 @@ impl Sample for station_key::Entity {
     }
 }
 
+impl Sample for broadcast::Entity {
+    fn sample() -> broadcast::Model {
+        broadcast::Model {
+            id: id(),
+            admin_id: id(),
+            title: "title".to_owned(),
+            message: "message".to_owned(),
+            segment: broadcast::Segment::Inactive,
+            state: broadcast::BroadcastState::Stopped,
+            after_user: Some(id()),
+            total: 9,
+            done: 8,
+            told: 7,
+            created_at: at(11),
+            finished_at: Some(at(12)),
+        }
+    }
+}
+
 impl Sample for incident::Entity {
     fn sample() -> incident::Model {
         use incident::{IncidentKind, IncidentState};
