@@ -77,9 +77,9 @@ impl Settings {
 /// The keys in effect as TOML, passwords replaced.
 pub(crate) fn show(file: Option<&Path>) -> anyhow::Result<String> {
     let mut shown: toml::Table = tree(file)?.try_deserialize().map_err(explain)?;
-    for key in ["url", "analytics_url"] {
+    for (section, key) in [("database", "url"), ("database", "analytics_url"), ("mail", "url")] {
         if let Some(toml::Value::String(url)) =
-            shown.get_mut("database").and_then(|database| database.get_mut(key))
+            shown.get_mut(section).and_then(|section| section.get_mut(key))
         {
             *url = without_password(url);
         }

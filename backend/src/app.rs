@@ -2,17 +2,16 @@
 
 use crate::cache::Cache;
 use crate::clock::Clock;
-use crate::config::{MailProvider, Secrets, Settings, SmsProvider};
+use crate::config::{Secrets, Settings};
 use crate::db::Db;
 use crate::error::{Error, ProblemKind, Result};
 use crate::identity::CodeSends;
-use crate::identity::mail::{ConsoleMail, Mail, NoMail};
-use crate::identity::sms::{ConsoleSms, NoCarrier, OtpOutbox, Sms};
+use crate::identity::mail::Mail;
+use crate::identity::sms::{OtpOutbox, Sms};
 use crate::jobs::Queue;
 use crate::news::{self, Listener, News as _};
-use crate::notifications::fcm::{self, Fcm};
-use crate::notifications::push::{NoPush, Push};
-use crate::outside::{self, Outside};
+use crate::notifications::carriers;
+use crate::notifications::push::Push;
 use crate::payments::Hints;
 use crate::payments::invoices::bikram_sambat::BikramSambat;
 use crate::payments::provider::PaymentProvider;
@@ -211,14 +210,8 @@ impl App {
         let cache = Cache::new(clock.clone());
         let stopping = CancellationToken::new();
         let otp_outbox = OtpOutbox::default();
-        let sms: Arc<dyn Sms> = match settings.sms.provider {
-            Some(SmsProvider::Console) => Arc::new(ConsoleSms::new(otp_outbox.clone(), clock.clone())),
-            None => Arc::new(NoCarrier),
-        };
-        let mail: Arc<dyn Mail> = match settings.mail.provider {
-            Some(MailProvider::Console) => Arc::new(ConsoleMail::new(otp_outbox.clone(), clock.clone())),
-            None => Arc::new(NoMail),
-        };
+        let sms = carriers::sms(&settings, &clock, &otp_outbox)?;
+        let mail = carriers::mail(&settings, &clock, &otp_outbox)?;
         let code_sends = CodeSends::new(clock.clone())?;
         let passwords = Passwords::new(random.clone())?;
         let staff_logins = LoginTries::new(clock.clone())?;
@@ -227,7 +220,7 @@ impl App {
         let added_years = settings.invoices.added_years().map_err(Error::internal)?;
         let bikram_sambat = BikramSambat::with(&added_years).map_err(Error::internal)?;
         let log_lines = LogLines::new(clock.clone());
-        let push = push(&settings, &clock)?;
+        let push = carriers::push(&settings, &clock)?;
         let queues = queues();
         let payment_hints = Hints::new(clock.clone())?;
         Ok(Self(Arc::new(State {
@@ -315,16 +308,6 @@ impl App {
     pub(crate) fn listeners(&self) -> &'static [Listener] {
         LISTENERS
     }
-}
-
-/// Who carries push messages, if the operator named somebody.
-fn push(settings: &Settings, clock: &Clock) -> Result<Arc<dyn Push>> {
-    if settings.push.service_account.is_empty() {
-        return Ok(Arc::new(NoPush));
-    }
-    let timeout = Duration::from_millis(settings.push.timeout_ms);
-    let outside = Outside::new(fcm::NAME, outside::client()?, timeout, clock.clone());
-    Ok(Arc::new(Fcm::new(&settings.push, clock.clone(), outside).map_err(Error::internal)?))
 }
 
 /// Runs the backend until `shutdown`: both servers, the jobs, and what follows the gateways.

@@ -15,9 +15,12 @@
 //! # }
 //! ```
 
+pub mod aakash;
 pub mod esewa;
 pub mod fcm;
 pub mod khalti;
+pub mod smtp;
+pub mod sparrow;
 
 pub mod double;
 pub mod misbehaviour;

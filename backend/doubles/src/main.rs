@@ -1,9 +1,12 @@
 //! All doubles on fixed ports, for a developer with a browser: `cargo run -p chautari-doubles`, and
 //! a `chautari up` that is pointed to them by the settings that are printed.
 
+use doubles::aakash::Aakash;
 use doubles::esewa::{self, Esewa};
 use doubles::fcm::Fcm;
 use doubles::khalti::Khalti;
+use doubles::smtp::Smtp;
+use doubles::sparrow::Sparrow;
 use doubles::stripe::Stripe;
 use doubles::{Double, World};
 use std::io;
@@ -18,6 +21,14 @@ const ESEWA_PORT: u16 = 7502;
 const STRIPE_PORT: u16 = 7503;
 /// Where Firebase is.
 const FCM_PORT: u16 = 7504;
+/// Where Sparrow is.
+const SPARROW_PORT: u16 = 7505;
+/// Where Aakash is.
+const AAKASH_PORT: u16 = 7506;
+/// Where the mail server is.
+const SMTP_PORT: u16 = 7507;
+/// What the carriers of messages know us by.
+const MESSAGES_KEY: &str = "double-of-messages";
 /// Khalti's key; any will do between the two programs.
 const KHALTI_KEY: &str = "double-of-khalti";
 /// Stripe's key and the secret of its webhooks.
@@ -31,7 +42,11 @@ async fn main() -> io::Result<()> {
     let esewa = Double::serve(listen(ESEWA_PORT).await?, Esewa::new(), world.clone())?;
     let stripe = Stripe::new(STRIPE_KEY, &[STRIPE_WEBHOOK_SECRET]);
     let stripe = Double::serve(listen(STRIPE_PORT).await?, stripe, world.clone())?;
-    let fcm = Double::serve(listen(FCM_PORT).await?, Fcm::new(), world)?;
+    let fcm = Double::serve(listen(FCM_PORT).await?, Fcm::new(), world.clone())?;
+    let sparrow = Sparrow::new(MESSAGES_KEY, "Chautari");
+    let sparrow = Double::serve(listen(SPARROW_PORT).await?, sparrow, world.clone())?;
+    let aakash = Double::serve(listen(AAKASH_PORT).await?, Aakash::new(MESSAGES_KEY), world.clone())?;
+    let smtp = Smtp::serve(listen(SMTP_PORT).await?, "chautari", MESSAGES_KEY, world, true)?;
     let (khalti, esewa, stripe) = (khalti.base_url(), esewa.base_url(), stripe.base_url());
     println!(
         "The doubles are up. Put this into chautari.toml:\n\
@@ -39,12 +54,19 @@ async fn main() -> io::Result<()> {
          \n[payments.esewa]\nproduct_code = \"{}\"\nsecret_key = \"{}\"\nform_base_url = \"{esewa}\"\nstatus_base_url = \"{esewa}\"\n\
          \n[payments.stripe]\nsecret_key = \"{STRIPE_KEY}\"\nwebhook_secrets = [\"{STRIPE_WEBHOOK_SECRET}\"]\nbase_url = \"{stripe}\"\n\
          \n[push]\nservice_account = '''{}'''\nbase_url = \"{}\"\n\
+         \n[sms]\nprovider = \"sparrow\"\nfallback = \"aakash\"\n\
+         \n[sms.sparrow]\ntoken = \"{MESSAGES_KEY}\"\nfrom = \"Chautari\"\nbase_url = \"{}\"\n\
+         \n[sms.aakash]\nauth_token = \"{MESSAGES_KEY}\"\nbase_url = \"{}\"\n\
+         \n[mail]\nprovider = \"smtp\"\nurl = \"{}\"\nfrom = \"Chautari <help@chautari.example>\"\n\
          \nWhat they were asked: curl {khalti}/_double\n\
          How they can fail: curl {khalti}/_double/misbehave --json '{{\"what\":\"html_page\",\"status\":502,\"times\":3}}'",
         esewa::TEST_PRODUCT,
         esewa::TEST_KEY,
         fcm.service_account(),
         fcm.base_url(),
+        sparrow.base_url(),
+        aakash.base_url(),
+        smtp.url(),
     );
     std::future::pending().await
 }

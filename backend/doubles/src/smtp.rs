@@ -225,7 +225,9 @@ async fn converse(socket: TcpStream, office: Arc<Office>) -> io::Result<()> {
     while let Some(said) = line.hear().await? {
         let (verb, rest) = said.split_once(' ').unwrap_or((&said, ""));
         match verb.to_ascii_uppercase().as_str() {
-            "EHLO" => line.say("250-double.example\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 AUTH PLAIN LOGIN").await?,
+            "EHLO" => {
+                line.say("250-double.example\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 AUTH PLAIN LOGIN").await?
+            }
             "HELO" => line.say("250 double.example").await?,
             "AUTH" => authenticate(&mut line, &office, &mut session, rest).await?,
             "NOOP" => line.say("250 2.0.0 OK").await?,

@@ -8,6 +8,13 @@ use crate::identity::sms::{OtpOutbox, SentText};
 pub trait Mail: Send + Sync + 'static {
     /// Hands the text over. An error means that it was not accepted; silence proves nothing.
     async fn send(&self, to: &str, subject: &str, text: &str) -> Result<(), MailError>;
+
+    /// The same under a name of ours. A mail that goes twice under one name is shown once, where mailboxes can do
+    /// that.
+    async fn send_named(&self, name: &str, to: &str, subject: &str, text: &str) -> Result<(), MailError> {
+        let _ = name;
+        self.send(to, subject, text).await
+    }
 }
 
 /// Why a carrier did not take a mail.

@@ -13,6 +13,7 @@ pub mod register;
 pub mod devices;
 pub mod sightings;
 
+mod code_log;
 mod proof;
 mod send_counts;
 mod sends;

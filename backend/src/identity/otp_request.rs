@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::db::{Lock, Tx};
 use crate::error::{Error, Problem, ProblemBody, RequestRefusal, Result};
 use crate::extract::Json;
+use crate::identity::code_log::{self, Carried};
 use crate::identity::identifier::Identifier;
 use crate::identity::mail::MailError;
 use crate::identity::send_counts::{self, Counted};
@@ -80,7 +81,9 @@ pub(super) async fn request_otp(
             })
         })
         .await?;
-    carry(&app, &identifier, &code).await?;
+    let carried = carry(&app, &identifier, &code).await;
+    code_log::note(&app, &identifier, carried.as_ref()).await;
+    carried?;
     Ok(Json(OtpRequested {
         identifier: identifier.to_string(),
         expires_in: limits::OTP_LIFE.num_seconds(),
@@ -89,17 +92,28 @@ pub(super) async fn request_otp(
 }
 
 /// Hands the code to who carries it. What they did not take has been counted all the same.
-async fn carry(app: &App, to: &Identifier, code: &str) -> Result<()> {
+async fn carry(app: &App, to: &Identifier, code: &str) -> Result<Carried> {
     const SUBJECT: &str = "Your Chautari code";
     let minutes = limits::OTP_LIFE.num_minutes();
     let text = format!("{code} is your Chautari code. It is valid for {minutes} minutes. Tell it to nobody.");
     match to {
-        Identifier::Phone(number) => app.sms.send(number, &text).await.map_err(|error| match error {
-            SmsError::NoCarrier => Refusal::SignInUnavailable.into(),
-            SmsError::Unavailable(cause) => not_sent(&cause),
-        }),
+        Identifier::Phone(number) => match app.sms.send(number, &text).await {
+            Ok(()) => Ok(Carried::Taken),
+            Err(SmsError::NoCarrier) => Err(Refusal::SignInUnavailable.into()),
+            Err(SmsError::Refused(cause)) => {
+                tracing::info!(cause, "a number was refused by the carrier");
+                Err(Problem::invalid("/identifier", "takes no text messages").into())
+            }
+            Err(SmsError::Unavailable(cause)) => Err(not_sent(&cause)),
+            // It may arrive; who waits in vain asks for another one.
+            Err(SmsError::Unknown(cause)) => {
+                tracing::warn!(cause, "nobody knows whether a one-time code was sent");
+                Ok(Carried::Unknown(cause))
+            }
+        },
         Identifier::Email(address) => {
-            app.mail.send(address, SUBJECT, &text).await.map_err(|error| match error {
+            let sent = app.mail.send(address, SUBJECT, &text).await.map(|()| Carried::Taken);
+            sent.map_err(|error| match error {
                 MailError::NoCarrier => Refusal::SignInUnavailable.into(),
                 MailError::Refused(cause) => {
                     tracing::info!(cause, "a one-time code was refused by the mail server");

@@ -19,9 +19,15 @@ pub enum SmsError {
     /// None is configured.
     #[error("no carrier is configured")]
     NoCarrier,
-    /// It cannot be reached or has no credit left.
+    /// It will never take a text for this number.
+    #[error("the number was refused: {0}")]
+    Refused(String),
+    /// It did not take the text: it cannot be reached or has no credit left.
     #[error("the carrier is away: {0}")]
     Unavailable(String),
+    /// Its answer was lost: the text may arrive.
+    #[error("no answer: {0}")]
+    Unknown(String),
 }
 
 /// No carrier: every text is refused.

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::App;
 use crate::db::Tx;
 use crate::error::Result;
+use crate::identity::mail::MailError;
 use crate::identity::sms::SmsError;
 use crate::jobs::{self, Job, Queue};
 use crate::limits::DELIVERY_RESPONSE_MAX;
@@ -153,10 +154,20 @@ async fn carry(app: &App, way: MessageType, parcel: &Parcel) -> Outcome {
         }
         MessageType::Sms => match app.sms.send(to, &row.message).await {
             Ok(()) => Outcome::Sent("taken by the carrier".to_owned()),
-            Err(SmsError::NoCarrier) => Outcome::Refused(SmsError::NoCarrier.to_string()),
+            Err(error @ (SmsError::NoCarrier | SmsError::Refused(_))) => Outcome::Refused(error.to_string()),
             Err(error @ SmsError::Unavailable(_)) => Outcome::away(error),
+            Err(error @ SmsError::Unknown(_)) => Outcome::Unknown(error.to_string()),
         },
-        MessageType::Email => Outcome::Refused("no mail server is configured".to_owned()),
+        MessageType::Email => {
+            let name = row.notification_id.map_or_else(|| row.id.to_string(), |id| id.to_string());
+            match app.mail.send_named(&name, to, &row.title, &row.message).await {
+                Ok(()) => Outcome::Sent("taken by the mail server".to_owned()),
+                Err(error @ (MailError::NoCarrier | MailError::Refused(_))) => {
+                    Outcome::Refused(error.to_string())
+                }
+                Err(error @ MailError::Unavailable(_)) => Outcome::away(error),
+            }
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The listeners in [`listeners`] turn the news of other domains into notifications. [`notify`] writes one for each
 //! way that the rule of its class opens ([`channels`]); what leaves the app goes to its addresses as jobs
-//! ([`delivery`]), through a carrier: [`push`] is what carries to telephones, and [`fcm`] is Firebase.
+//! ([`delivery`]), through a carrier: [`fcm`] for telephones with the app, [`carriers`] for text messages, [`smtp`] for
+//! mail.
 
 pub mod channels;
 pub mod template;
@@ -21,8 +22,10 @@ pub mod notice;
 pub mod delivery;
 mod message;
 
+pub mod carriers;
 pub mod fcm;
 pub mod push;
+pub mod smtp;
 
 mod occasions;
 mod staff;
