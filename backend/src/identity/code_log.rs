@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::error::{Error, Result};
+use crate::identity::account;
 use crate::identity::identifier::Identifier;
 use crate::limits::DELIVERY_RESPONSE_MAX;
 use entities::id::SmsFcmLogId;
@@ -29,18 +30,20 @@ pub(super) async fn note(app: &App, to: &Identifier, carried: Result<&Carried, &
         Err(error) => (MessageStatus::Failed, error.to_string()),
     };
     let response: String = response.chars().take(DELIVERY_RESPONSE_MAX).collect();
-    let recipient = to.to_string();
+    let to = to.clone();
     let noted = app.db.write(move |tx| {
-        let (recipient, response) = (recipient.clone(), response.clone());
+        let (to, response) = (to.clone(), response.clone());
         Box::pin(async move {
+            // With the person's name on it, the line goes when the account goes.
+            let user = account::find(tx, &to).await?;
             let row = sms_fcm_log::ActiveModel {
                 id: Set(SmsFcmLogId(tx.new_uuid())),
-                user_id: Set(None),
+                user_id: Set(user.map(|user| user.id)),
                 notification_id: Set(None),
                 title: Set("One-time code".to_owned()),
                 message: Set(String::new()),
                 log_type: Set(way),
-                recipient: Set(recipient),
+                recipient: Set(to.to_string()),
                 status: Set(status),
                 response: Set(Some(response)),
                 attempts: Set(1),
