@@ -25,7 +25,7 @@ use crate::stations::presence::PresenceMap;
 use crate::system_log::LogLines;
 use crate::{
     achievements, analytics, api, console, content, housekeeping, http, identity, jobs, limits,
-    notifications, payments, points, promotions, rentals, resource, staff, stations, system_log,
+    notifications, payments, points, promotions, rentals, resource, riders, staff, stations, system_log,
 };
 use axum::Router;
 use sea_orm::DatabaseConnection;
@@ -50,6 +50,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(achievements::routes())
         .merge(notifications::routes())
         .merge(content::routes())
+        .merge(riders::routes())
         .merge(staff::routes())
         .merge(analytics::routes())
 }
@@ -75,6 +76,8 @@ pub(crate) fn refusals() -> impl Iterator<Item = &'static ProblemKind> {
         payments::webhook::Refusal::ALL,
         rentals::Refusal::ALL,
         notifications::Refusal::ALL,
+        riders::Refusal::ALL,
+        staff::users::Refusal::ALL,
         resource::Refusal::ALL,
         staff::Refusal::ALL,
     ];

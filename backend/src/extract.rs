@@ -53,6 +53,10 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         let cause = error.into_inner();
         match cause.classify() {
             serde_json::error::Category::Data => Problem::invalid(pointer, without_position(&cause)),
+            // A number where a word is wanted counts as bad syntax there, though the body is JSON.
+            serde_json::error::Category::Syntax if is_whole_json(body) => {
+                Problem::invalid(pointer, without_position(&cause))
+            }
             serde_json::error::Category::Syntax
             | serde_json::error::Category::Eof
             | serde_json::error::Category::Io => {
@@ -97,6 +101,10 @@ fn nul_below(value: &serde_json::Value) -> Option<String> {
         }),
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
+}
+
+fn is_whole_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
 }
 
 fn json_pointer(path: &serde_path_to_error::Path) -> String {

@@ -15,6 +15,7 @@ pub mod payments;
 pub mod points;
 pub mod promotions;
 pub mod rentals;
+pub mod riders;
 pub mod staff;
 pub mod stations;
 

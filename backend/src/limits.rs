@@ -281,6 +281,12 @@ pub const DEVICES_MAX: u64 = 20;
 pub const ACCESS_TOKEN_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
 /// How long a refresh token is valid.
 pub const REFRESH_TOKEN_LIFE: chrono::TimeDelta = chrono::TimeDelta::days(30);
+/// Shortest reason that staff give for a deed, characters.
+pub const REASON_MIN: usize = 5;
+/// Longest reason that staff give for a deed, characters.
+pub const REASON_MAX: usize = 500;
+/// What staff may put into a wallet at once.
+pub const GIFT_MAX: entities::money::Paisa = entities::money::Paisa(1_000_000);
 /// The longest text in a profile, characters.
 pub const PROFILE_TEXT_MAX: usize = 200;
 /// How long a staff session is valid.

@@ -5,7 +5,6 @@ pub mod otp_verify;
 
 pub mod login;
 mod logout;
-pub mod me;
 pub mod profile;
 pub mod refresh;
 pub mod register;
@@ -48,8 +47,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(devices::register_device, devices::replace_device))
         .routes(routes!(devices::list_devices))
         .routes(routes!(devices::delete_device))
-        .routes(routes!(me::me))
-        .routes(routes!(profile::show_profile, profile::replace_profile))
+        .routes(routes!(profile::show_profile, profile::replace_profile, profile::change_profile))
 }
 
 /// What others may want to know.

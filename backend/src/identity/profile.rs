@@ -1,11 +1,12 @@
-//! `GET` and `PUT users/profile`: what a rider says of themselves. PUT replaces all of it.
+//! `GET`, `PUT` and `PATCH users/profile`: what a rider says of themselves. PUT replaces all of it, PATCH what it names.
 
 use crate::app::App;
 use crate::auth::Rider;
 use crate::db::Tx;
 use crate::error::{Error, Problem, ProblemBody, Result};
-use crate::extract::Json;
+use crate::extract::{Json, parse_json};
 use crate::identity::News;
+use crate::identity::trail::{self, Deed, Origin, Trace};
 use crate::{limits, news};
 use axum::extract::State;
 use chrono::NaiveDate;
@@ -16,6 +17,7 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, Set,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 /// What a rider says of themselves.
@@ -34,37 +36,103 @@ pub(super) struct Profile {
     #[serde(default)]
     #[schema(example = "Kathmandu", max_length = 200)]
     city: Option<String>,
-    /// `YYYY-MM-DD`.
+    /// `YYYY-MM-DD`, in the past and not before 1900.
     #[serde(default)]
+    #[schema(example = "2000-02-29")]
     date_of_birth: Option<NaiveDate>,
     /// As they state it.
     #[serde(default)]
     gender: Option<Gender>,
     /// Whom to call.
     #[serde(default)]
-    #[schema(example = "+9779801234567", max_length = 200)]
+    #[schema(example = "Hari, 9801234567", max_length = 200)]
     emergency_contact: Option<String>,
-    /// URL of a picture.
+    /// URL of a picture, `https`.
     #[serde(default)]
-    #[schema(example = "https://media.example/sita.jpg", max_length = 200)]
+    #[schema(example = "https://chautari.example/media/5f3a.jpg", max_length = 200)]
     profile_picture: Option<String>,
 }
 
 /// A profile and whether it is complete.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct ProfileView {
+pub(crate) struct ProfileView {
     #[serde(flatten)]
     profile: Profile,
     /// Names, city and date of birth are there.
     is_complete: bool,
+    /// How much of what makes it complete is there.
+    #[schema(example = 75, minimum = 0, maximum = 100)]
+    completeness_percent: u8,
+    /// What is missing for that.
+    #[schema(example = json!(["date_of_birth"]))]
+    missing_fields: Vec<&'static str>,
+}
+
+impl ProfileView {
+    /// The profile of a rider.
+    pub(crate) async fn of(db: &impl ConnectionTrait, user: UserId) -> Result<Self> {
+        let (user, profile) = load(db, user).await?;
+        Ok(Profile::from((user, profile)).into())
+    }
+
+    /// Whether everything is there that staff may ask for before a rental.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+}
+
+impl From<Profile> for ProfileView {
+    fn from(profile: Profile) -> Self {
+        let needed = profile.needed();
+        let missing_fields: Vec<_> =
+            needed.iter().filter(|(_, is_there)| !is_there).map(|(name, _)| *name).collect();
+        let there = needed.len() - missing_fields.len();
+        Self {
+            is_complete: missing_fields.is_empty(),
+            completeness_percent: u8::try_from(there * 100 / needed.len()).unwrap_or(0),
+            missing_fields,
+            profile,
+        }
+    }
+}
+
+impl From<(user::Model, user_profile::Model)> for Profile {
+    fn from((user, profile): (user::Model, user_profile::Model)) -> Self {
+        Self {
+            first_name: user.first_name,
+            last_name: user.last_name,
+            city: profile.city,
+            date_of_birth: profile.date_of_birth,
+            gender: profile.gender,
+            emergency_contact: profile.emergency_contact,
+            profile_picture: user.profile_picture,
+        }
+    }
 }
 
 impl Profile {
-    fn is_complete(&self) -> bool {
-        self.first_name.is_some()
-            && self.last_name.is_some()
-            && self.city.is_some()
-            && self.date_of_birth.is_some()
+    /// What makes a profile complete, and whether it is there.
+    fn needed(&self) -> [(&'static str, bool); 4] {
+        [
+            ("first_name", self.first_name.is_some()),
+            ("last_name", self.last_name.is_some()),
+            ("city", self.city.is_some()),
+            ("date_of_birth", self.date_of_birth.is_some()),
+        ]
+    }
+
+    /// The names of what differs: the trail says what was changed, not what people are called.
+    fn differences(&self, other: &Self) -> Result<Vec<String>> {
+        let (Value::Object(one), Value::Object(other)) =
+            (serde_json::to_value(self)?, serde_json::to_value(other)?)
+        else {
+            return Err(Error::internal("a profile is an object"));
+        };
+        Ok(one
+            .into_iter()
+            .filter(|(name, value)| other.get(name) != Some(value))
+            .map(|(name, _)| name)
+            .collect())
     }
 
     fn check(mut self, today: NaiveDate) -> Result<Self, Problem> {
@@ -99,42 +167,73 @@ impl Profile {
 }
 
 /// The rider's profile.
-#[utoipa::path(get, path = "/users/profile", tag = "users", security(("rider" = [])), responses((status = 200, body = ProfileView), (status = 401, body = ProblemBody)))]
+#[utoipa::path(get, path = "/users/profile", tag = "users", security(("rider" = [])), responses((status = 200, body = ProfileView), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
 pub(super) async fn show_profile(rider: Rider, State(app): State<App>) -> Result<Json<ProfileView>> {
-    let (user, profile) = load(app.db.read(), rider.user_id).await?;
-    let profile = Profile {
-        first_name: user.first_name,
-        last_name: user.last_name,
-        city: profile.city,
-        date_of_birth: profile.date_of_birth,
-        gender: profile.gender,
-        emergency_contact: profile.emergency_contact,
-        profile_picture: user.profile_picture,
-    };
-    Ok(Json(ProfileView { is_complete: profile.is_complete(), profile }))
+    Ok(Json(ProfileView::of(app.db.read(), rider.user_id).await?))
 }
 
-/// Replaces the rider's profile.
-#[utoipa::path(put, path = "/users/profile", tag = "users", security(("rider" = [])), request_body = Profile, responses((status = 200, body = ProfileView), (status = 401, body = ProblemBody), (status = 422, body = ProblemBody)))]
+/// Replaces the rider's profile: what is absent is gone.
+#[utoipa::path(put, path = "/users/profile", tag = "users", security(("rider" = [])), request_body = Profile, responses((status = 200, body = ProfileView), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub(super) async fn replace_profile(
     rider: Rider,
+    origin: Origin,
     State(app): State<App>,
     Json(profile): Json<Profile>,
 ) -> Result<Json<ProfileView>> {
     let profile = profile.check(app.clock.now().date_naive())?;
-    let written = profile.clone();
-    app.db
-        .write(move |tx| {
-            let profile = written.clone();
-            Box::pin(async move { replace(tx, rider.user_id, profile).await })
-        })
-        .await?;
-    Ok(Json(ProfileView { is_complete: profile.is_complete(), profile }))
+    write(&app, rider, origin, move |_| Ok(profile.clone())).await
 }
 
-async fn replace(tx: &Tx, user_id: UserId, profile: Profile) -> Result<()> {
-    let (user, row) = load(tx, user_id).await?;
-    let is_complete = profile.is_complete();
+/// Changes parts of the rider's profile: what is absent stays, what is null is gone.
+#[utoipa::path(patch, path = "/users/profile", tag = "users", security(("rider" = [])), request_body = Profile, responses((status = 200, body = ProfileView), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 422, body = ProblemBody)))]
+pub(super) async fn change_profile(
+    rider: Rider,
+    origin: Origin,
+    State(app): State<App>,
+    Json(changes): Json<Map<String, Value>>,
+) -> Result<Json<ProfileView>> {
+    let today = app.clock.now().date_naive();
+    write(&app, rider, origin, move |before| {
+        let Value::Object(mut whole) = serde_json::to_value(before)? else {
+            return Err(Error::internal("a profile is an object"));
+        };
+        whole.extend(changes.clone());
+        let profile: Profile = parse_json(&serde_json::to_vec(&whole)?)?;
+        Ok(profile.check(today)?)
+    })
+    .await
+}
+
+async fn write(
+    app: &App,
+    rider: Rider,
+    origin: Origin,
+    change: impl Fn(&Profile) -> Result<Profile> + Send + Sync + 'static,
+) -> Result<Json<ProfileView>> {
+    let change = std::sync::Arc::new(change);
+    let write = app.db.write(move |tx| {
+        let (change, origin) = (change.clone(), origin.clone().within(rider.session_id));
+        Box::pin(async move {
+            let (user, row) = load(tx, rider.user_id).await?;
+            let before = Profile::from((user.clone(), row.clone()));
+            let after = change(&before)?;
+            let changed = after.differences(&before)?;
+            if !changed.is_empty() {
+                save(tx, user, row, &after).await?;
+                let changed = Some(serde_json::json!({ "changed": changed }));
+                let trace = Trace { after: changed, ..Trace::of(rider.user_id) };
+                trail::note(tx, &origin, Deed::Update, trace).await?;
+            }
+            Ok(ProfileView::from(after))
+        })
+    });
+    Ok(Json(write.await?))
+}
+
+async fn save(tx: &Tx, user: user::Model, row: user_profile::Model, profile: &Profile) -> Result<()> {
+    let id = user.id;
+    let profile = profile.clone();
+    let is_complete = profile.needed().iter().all(|(_, is_there)| *is_there);
     let mut user = user.into_active_model();
     user.first_name = Set(profile.first_name);
     user.last_name = Set(profile.last_name);
@@ -149,7 +248,7 @@ async fn replace(tx: &Tx, user_id: UserId, profile: Profile) -> Result<()> {
     row.updated_at = Set(tx.now());
     row.update(tx).await?;
     if is_complete {
-        news::publish(tx, &News::ProfileCompleted { user: user_id }).await?;
+        news::publish(tx, &News::ProfileCompleted { user: id }).await?;
     }
     Ok(())
 }

@@ -37,6 +37,10 @@ async fn on_payments(app: App, job: Job) -> Result<()> {
             template::PAYMENT_RECEIVED,
             serde_json::json!({ "amount": Paisa(amount_paisa).to_string(), "payment_method": method, "attempt": attempt }),
         ),
+        payments::News::BalanceAdded { user, amount_paisa, reason, .. } => {
+            let amount = Paisa(amount_paisa).to_string();
+            (user, template::BALANCE_ADDED, json!({ "amount": amount, "reason": reason }))
+        }
         // Whoever wanted the payment tells what became of it.
         payments::News::IntentPaid { .. } => return Ok(()),
         payments::News::RefundMoved { user, refund, amount_paisa, destination, status, note } => {

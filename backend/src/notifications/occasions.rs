@@ -40,6 +40,7 @@ pub(super) fn example(slug: &str) -> Option<Value> {
             json!({ "amount": "500.00", "note": "as you asked", "destination": "wallet" })
         }
         template::PAYMENT_RECEIVED => json!({ "amount": "500.00", "payment_method": "Khalti" }),
+        template::BALANCE_ADDED => json!({ "amount": "100.00", "reason": "The power bank was empty." }),
         template::PROFILE_REMINDER => json!({ "missing": "city and date of birth" }),
         template::POINTS_EARNED => json!({ "points": 50, "reason": "welcome to Chautari" }),
         template::ACHIEVEMENT_UNLOCKED => json!({ "achievement": "First Rental", "points": 50 }),

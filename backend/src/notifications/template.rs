@@ -32,6 +32,8 @@ pub const LOST_BANK_FOUND: &str = "lost-bank-found";
 pub const RENTAL_IN_DOUBT: &str = "rental-in-doubt";
 /// A top-up arrived: `amount, payment_method`.
 pub const PAYMENT_RECEIVED: &str = "payment-received";
+/// Staff put money into a wallet: `amount, reason`.
+pub const BALANCE_ADDED: &str = "balance-added";
 /// A refund is on its way to the provider: `amount`.
 pub const REFUND_APPROVED: &str = "refund-approved";
 /// Staff said no to a refund: `amount, note`.

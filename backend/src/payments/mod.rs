@@ -37,6 +37,7 @@ pub mod settlement;
 pub mod intent;
 pub mod refunds;
 
+mod add_balance;
 pub mod cancel;
 pub mod methods;
 pub mod reconcile;
@@ -53,7 +54,7 @@ pub mod webhook;
 pub mod audit;
 pub mod metrics;
 
-use entities::id::{PaymentAttemptId, PaymentIntentId, RefundId, RentalId, UserId};
+use entities::id::{LedgerEntryId, PaymentAttemptId, PaymentIntentId, RefundId, RentalId, UserId};
 use entities::payment_intent::PaymentIntentType;
 use entities::refund::{RefundDestination, RefundStatus};
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,19 @@ pub enum News {
         method: String,
         /// What the wallet holds then, paisa.
         balance_paisa: i64,
+    },
+    /// Staff put money of the network into a wallet.
+    BalanceAdded {
+        /// Whose.
+        user: UserId,
+        /// The entry in the books; once for each.
+        entry: LedgerEntryId,
+        /// How much, paisa.
+        amount_paisa: i64,
+        /// What the wallet holds then, paisa.
+        balance_paisa: i64,
+        /// Why, in words of staff.
+        reason: String,
     },
     /// What a rider wanted to pay through a provider is in the wallet now: use it for that.
     IntentPaid {
@@ -126,6 +140,9 @@ crate::refusals! {
         ReportNotFound = 404 "report_not_found" "There is no such report.",
         IntentNotFound = 404 "intent_not_found" "There is no such payment.",
         RefundNotFound = 404 "refund_not_found" "There is no such refund.",
+        RiderNotFound = 404 "rider_not_found" "There is no such rider.",
+        OwnWallet = 403 "own_wallet" "Nobody puts money into their own wallet.",
+        AccountClosed = 409 "account_closed" "This account is not in use.",
         OwnRefund = 403 "own_refund" "Nobody decides about a refund of their own.",
         TransactionNotRefundable = 409 "transaction_not_refundable" "Nothing of this transaction can be given back.",
         RentalIsLost = 409 "rental_lost" "The power bank counts as lost: its return may still turn this charge round.",
@@ -180,6 +197,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(reconciliation::staff::show))
         .routes(routes!(reconciliation::download::download))
         .routes(routes!(settlement::settle))
+        .routes(routes!(add_balance::add_balance))
         .routes(routes!(refunds::request::list))
         .routes(routes!(refunds::request::request))
         .routes(routes!(refunds::staff::list))

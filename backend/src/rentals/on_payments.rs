@@ -24,6 +24,7 @@ async fn run(app: App, job: Job) -> Result<()> {
         }
         payments::News::IntentPaid { .. }
         | payments::News::WalletToppedUp { .. }
+        | payments::News::BalanceAdded { .. }
         | payments::News::RefundMoved { .. } => Ok(()),
     }
 }

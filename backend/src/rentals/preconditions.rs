@@ -4,11 +4,12 @@ use super::Refusal;
 use super::settings::Settings;
 use crate::app::App;
 use crate::db::Tx;
-use crate::error::Result;
+use crate::error::{RequestRefusal, Result};
 use crate::limits;
 use entities::id::UserId;
 use entities::money::Paisa;
 use entities::rental::{self, RentalStatus};
+use entities::user::UserStatus;
 use entities::user_kyc::{self, KycStatus};
 use entities::{station, user, user_profile};
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -42,10 +43,16 @@ pub(super) async fn take_seat(tx: &Tx, user: UserId) -> Result<()> {
         .col_expr(user::Column::OpenRentals, Expr::col(user::Column::OpenRentals).add(1))
         .filter(user::Column::Id.eq(user))
         .filter(user::Column::OpenRentals.lt(limits::OPEN_RENTALS_MAX))
+        // Who was banned or deleted their account a moment ago begins nothing any more.
+        .filter(user::Column::Status.eq(UserStatus::Active))
         .exec(tx)
         .await?;
     if taken.rows_affected == 1 {
         return Ok(());
+    }
+    let rider = user::Entity::find_by_id(user).one(tx).await?;
+    if rider.is_none_or(|rider| rider.status != UserStatus::Active) {
+        return Err(RequestRefusal::Forbidden.into());
     }
     Err(no_seat(tx, user).await?.into())
 }

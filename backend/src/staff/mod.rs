@@ -14,6 +14,7 @@ mod second_factor;
 mod sessions;
 mod totp;
 mod tries;
+pub mod users;
 
 pub use account::{NewStaff, create};
 pub use login::{SignedInStaff, sign_in, sign_out};
@@ -48,6 +49,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(health::system_health))
         .routes(routes!(jobs::list_jobs))
         .routes(routes!(jobs::retry_job))
+        .merge(users::routes())
         .routes(routes!(incidents::list_incidents))
         .routes(routes!(incidents::resolve_incident))
 }

@@ -394,6 +394,14 @@ fn notification_templates() -> Vec<Row> {
             "payment_status",
         ),
         (
+            "balance_added",
+            "balance-added",
+            "We put money into your wallet",
+            "NPR {{ amount }} is in your wallet: {{ reason }}",
+            "payment",
+            "payment_status",
+        ),
+        (
             "refund_approved",
             "refund-approved",
             "Your refund is on its way",

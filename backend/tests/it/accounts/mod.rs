@@ -1,9 +1,12 @@
 //! Accounts: joining, staying signed in, and what strangers may not do.
 
 mod codes;
+mod deletion;
 mod devices;
 mod joining;
+mod mine;
 mod sessions;
+mod staff_users;
 
 use crate::test_app::{Answer, TestApp};
 use entities::id::UserId;

@@ -9,6 +9,7 @@ mod figures;
 mod giving_back;
 mod inbox;
 mod kills;
+mod leaving;
 mod lost;
 mod orders;
 mod paying;
