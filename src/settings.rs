@@ -25,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) backend: backend::config::BackendSettings,
     pub(crate) sms: backend::config::SmsSettings,
     pub(crate) mail: backend::config::MailSettings,
+    pub(crate) media: backend::config::MediaSettings,
     pub(crate) push: backend::config::PushSettings,
     pub(crate) payments: backend::config::PaymentsSettings,
     pub(crate) invoices: backend::config::InvoiceSettings,
@@ -39,6 +40,9 @@ impl Settings {
         if settings.database.url.is_empty() {
             settings.database.url = format!("sqlite://{}", data_dir.join("chautari.db").display());
         }
+        if settings.media.directory.is_empty() {
+            settings.media.directory = data_dir.join("media").display().to_string();
+        }
         settings.check()?;
         Ok(settings)
     }
@@ -50,6 +54,7 @@ impl Settings {
             backend: self.backend.clone(),
             sms: self.sms.clone(),
             mail: self.mail.clone(),
+            media: self.media.clone(),
             push: self.push.clone(),
             payments: self.payments.clone(),
             invoices: self.invoices.clone(),

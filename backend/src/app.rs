@@ -9,6 +9,7 @@ use crate::identity::CodeSends;
 use crate::identity::mail::Mail;
 use crate::identity::sms::{OtpOutbox, Sms};
 use crate::jobs::Queue;
+use crate::media::Media;
 use crate::news::{self, Listener, News as _};
 use crate::notifications::carriers;
 use crate::notifications::push::Push;
@@ -24,7 +25,7 @@ use crate::staff::{LoginTries, Passwords};
 use crate::stations::presence::PresenceMap;
 use crate::system_log::LogLines;
 use crate::{
-    achievements, analytics, api, console, content, housekeeping, http, identity, jobs, limits,
+    achievements, analytics, api, console, content, housekeeping, http, identity, jobs, limits, media,
     notifications, payments, points, promotions, rentals, resource, riders, staff, stations, system_log,
 };
 use axum::Router;
@@ -42,6 +43,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(http::routes())
         .merge(identity::routes())
+        .merge(media::routes())
         .merge(stations::routes())
         .merge(points::routes())
         .merge(promotions::routes())
@@ -69,6 +71,7 @@ fn internal_routes() -> Router<App> {
 pub(crate) fn refusals() -> impl Iterator<Item = &'static ProblemKind> {
     let domains: &[&'static [ProblemKind]] = &[
         identity::Refusal::ALL,
+        media::Refusal::ALL,
         stations::Refusal::ALL,
         promotions::Refusal::ALL,
         payments::book::Refusal::ALL,
@@ -88,6 +91,7 @@ pub(crate) fn refusals() -> impl Iterator<Item = &'static ProblemKind> {
 fn queues() -> Vec<Queue> {
     vec![
         news::QUEUE,
+        media::sweep::QUEUE,
         points::on_identity::QUEUE,
         payments::reconcile::QUEUE,
         payments::reconciliation::daily::QUEUE,
@@ -108,6 +112,7 @@ fn queues() -> Vec<Queue> {
         notifications::listeners::ON_PAYMENTS,
         notifications::listeners::ON_POINTS,
         notifications::listeners::ON_RENTALS,
+        notifications::listeners::ON_IDENTITY,
         notifications::listeners::ON_STATIONS,
         notifications::delivery::QUEUE,
         notifications::broadcast::run::QUEUE,
@@ -118,6 +123,7 @@ fn queues() -> Vec<Queue> {
 /// Who listens to whom.
 const LISTENERS: &[Listener] = &[
     Listener { domain: identity::News::DOMAIN, queue: points::on_identity::QUEUE.name },
+    Listener { domain: identity::News::DOMAIN, queue: notifications::listeners::ON_IDENTITY.name },
     Listener { domain: payments::News::DOMAIN, queue: notifications::listeners::ON_PAYMENTS.name },
     Listener { domain: payments::News::DOMAIN, queue: rentals::on_payments::QUEUE.name },
     Listener { domain: points::News::DOMAIN, queue: notifications::listeners::ON_POINTS.name },
@@ -176,6 +182,8 @@ pub struct State {
     pub bikram_sambat: BikramSambat,
     /// Who carries messages to telephones.
     pub push: Arc<dyn Push>,
+    /// Where pictures are kept.
+    pub media: Media,
     /// Who takes riders' money.
     pub providers: Providers,
     /// How often a hint about an order may make us ask its provider.
@@ -224,6 +232,7 @@ impl App {
         let bikram_sambat = BikramSambat::with(&added_years).map_err(Error::internal)?;
         let log_lines = LogLines::new(clock.clone());
         let push = carriers::push(&settings, &clock)?;
+        let media = Media::from_settings(&settings.media, &secrets, clock.clone())?;
         let queues = queues();
         let payment_hints = Hints::new(clock.clone())?;
         Ok(Self(Arc::new(State {
@@ -247,6 +256,7 @@ impl App {
             otp_outbox,
             bikram_sambat,
             push,
+            media,
             providers,
             payment_hints,
             log_lines,
@@ -265,6 +275,13 @@ impl App {
     pub fn with_log_lines(mut self, lines: LogLines) -> Result<Self> {
         let state = Arc::get_mut(&mut self.0).ok_or_else(|| Error::internal("the program runs already"))?;
         state.log_lines = lines;
+        Ok(self)
+    }
+
+    /// Keeps pictures in this store; before the program is shared.
+    pub fn with_media_store(mut self, store: Arc<dyn object_store::ObjectStore>) -> Result<Self> {
+        let state = Arc::get_mut(&mut self.0).ok_or_else(|| Error::internal("the program runs already"))?;
+        state.media.keep_in(store);
         Ok(self)
     }
 

@@ -20,6 +20,8 @@ pub struct Settings {
     pub mail: MailSettings,
     /// How messages reach telephones.
     pub push: PushSettings,
+    /// Where pictures are kept.
+    pub media: MediaSettings,
     /// How money comes in.
     pub payments: PaymentsSettings,
     /// Who sells, on tax invoices.
@@ -259,6 +261,14 @@ impl Default for PushSettings {
     fn default() -> Self {
         Self { service_account: Secret::default(), base_url: String::new(), timeout_ms: 15_000 }
     }
+}
+
+/// `[media]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MediaSettings {
+    /// Where riders' and staff's pictures are kept; without it uploads are refused.
+    pub directory: String,
 }
 
 /// `[payments]`

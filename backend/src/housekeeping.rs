@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::db::Tx;
 use crate::error::Result;
-use crate::limits;
+use crate::{limits, media};
 use chrono::{DateTime, Utc};
 use entities::job::{self, JobState};
 use entities::{
@@ -60,6 +60,7 @@ async fn sweep_some(tx: &Tx, now: DateTime<Utc>) -> Result<u64> {
     deleted += delete_some::<staff_session::Entity>(tx, staff_session::Column::Id, ended).await?;
     let read_by_now = Condition::all().add(system_log::Column::CreatedAt.lt(now - limits::SYSTEM_LOG_KEPT));
     deleted += delete_some::<system_log::Entity>(tx, system_log::Column::Id, read_by_now).await?;
+    deleted += media::sweep::sweep(tx, now).await?;
     Ok(deleted)
 }
 

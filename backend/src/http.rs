@@ -11,7 +11,7 @@ use crate::jobs;
 use crate::limits;
 use crate::rate::{AddressBlock, Allowance, ClientAddress, Rate};
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -54,7 +54,9 @@ pub(crate) fn public_layers(app: &App, router: Router<App>) -> Router {
         .layer(
             ServiceBuilder::new()
                 .layer(middleware::from_fn(time_out))
-                .layer(RequestBodyLimitLayer::new(limits::BODY_MAX_BYTES)),
+                // Uploads say themselves that they take more than the rest.
+                .layer(RequestBodyLimitLayer::new(limits::UPLOAD_BODY_MAX_BYTES))
+                .layer(DefaultBodyLimit::max(limits::BODY_MAX_BYTES)),
         )
         .layer(middleware::from_fn_with_state((app.clone(), rate), limit_rate));
     around(app, inner).layer(cross_origin(&app.settings.backend.cors_origins)).layer(CompressionLayer::new())
@@ -93,7 +95,7 @@ pub(crate) fn internal_layers(app: &App, router: Router<App>) -> Router {
     let inner = router
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::from(RequestRefusal::MethodNotAllowed) })
-        .layer(axum::extract::DefaultBodyLimit::disable())
+        .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(limits::INTERNAL_BODY_MAX_BYTES));
     around(app, inner)
 }

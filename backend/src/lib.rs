@@ -10,6 +10,7 @@ pub mod achievements;
 mod analytics;
 pub mod content;
 pub mod identity;
+pub mod media;
 pub mod notifications;
 pub mod payments;
 pub mod points;

@@ -24,6 +24,34 @@ pub const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The greatest request body of the public API, bytes.
 pub const BODY_MAX_BYTES: usize = 64 * 1024;
+/// The greatest file that somebody may upload, bytes.
+pub const UPLOAD_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// The greatest form with such a file, bytes.
+pub const UPLOAD_BODY_MAX_BYTES: usize = UPLOAD_MAX_BYTES + 64 * 1024;
+/// The longest word in a form, bytes.
+pub const FORM_WORD_MAX_BYTES: usize = 100;
+/// The longest edge of a picture that somebody may upload, pixels.
+pub const PICTURE_SENT_EDGE_MAX: u32 = 12_000;
+/// The most pixels of a picture that somebody may upload: a good telephone's camera.
+pub const PICTURE_PIXELS_MAX: u64 = 24_000_000;
+/// The memory that decoding one picture may take, bytes.
+pub const PICTURE_MEMORY_MAX_BYTES: u64 = 256 * 1024 * 1024;
+/// Pictures that are decoded at the same time.
+pub const PICTURES_AT_ONCE: usize = 2;
+/// The longest edge of a picture that is kept, pixels: larger ones are made smaller.
+pub const PICTURE_EDGE_MAX: u32 = 2_560;
+/// How long a link to a private picture leads somewhere.
+pub const PICTURE_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
+/// Uploads that one person may make at once.
+pub const UPLOADS_BURST: NonZeroU32 = NonZeroU32::new(20).unwrap();
+/// How often one more upload is allowed after that.
+pub const UPLOAD_EVERY: Duration = Duration::from_secs(60);
+/// How long an upload that nothing has taken is kept.
+pub const UPLOAD_KEPT_LOOSE: chrono::TimeDelta = chrono::TimeDelta::hours(24);
+/// The longest citizenship number as people type it, characters.
+pub const CITIZENSHIP_NUMBER_TYPED_MAX: usize = 40;
+/// Why a proof of identity was found wrong, characters.
+pub const KYC_REASON_MAX: usize = 500;
 /// The greatest request body of the internal API, bytes: a full batch of inventories.
 pub const INTERNAL_BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// The longest answer time of a request, streams excepted.

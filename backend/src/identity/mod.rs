@@ -3,6 +3,8 @@
 pub mod otp_request;
 pub mod otp_verify;
 
+pub mod kyc;
+mod kyc_review;
 pub mod login;
 mod logout;
 pub mod profile;
@@ -30,7 +32,7 @@ pub use sends::CodeSends;
 
 use crate::app::App;
 use crate::news;
-use entities::id::UserId;
+use entities::id::{UserId, UserKycId};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -48,6 +50,12 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(devices::list_devices))
         .routes(routes!(devices::delete_device))
         .routes(routes!(profile::show_profile, profile::replace_profile, profile::change_profile))
+        .routes(routes!(kyc::submit_kyc, kyc::mend_kyc))
+        .routes(routes!(kyc::kyc_status))
+        .routes(routes!(kyc_review::list_submissions))
+        .routes(routes!(kyc_review::show_submission))
+        .routes(routes!(kyc_review::approve_submission))
+        .routes(routes!(kyc_review::reject_submission))
 }
 
 /// What others may want to know.
@@ -66,6 +74,15 @@ pub enum News {
     ProfileCompleted {
         /// Who.
         user: UserId,
+    },
+    /// Staff looked at a rider's papers.
+    KycDecided {
+        /// Whose.
+        user: UserId,
+        /// Which papers.
+        kyc: UserKycId,
+        /// Why they were found wrong; they were found right if absent.
+        rejection_reason: Option<String>,
     },
 }
 
@@ -88,5 +105,11 @@ crate::refusals! {
         ReferralCodeUnknown = 422 "referral_code_unknown" "Nobody has this referral code.",
         UsernameTaken = 409 "username_taken" "Somebody has this name already.",
         DeviceNotFound = 404 "device_not_found" "There is no such telephone.",
+        KycNotSubmitted = 404 "kyc_not_submitted" "There is no such proof of identity.",
+        KycSubmitted = 409 "kyc_already_submitted" "You have sent a proof of identity; it can be mended.",
+        KycApproved = 409 "kyc_already_approved" "Your identity is confirmed; the proof cannot be changed.",
+        KycChanged = 409 "kyc_changed" "The proof of identity was decided or changed meanwhile; look again.",
+        CitizenshipNumberTaken = 409 "citizenship_number_taken" "Another account has shown this citizenship paper.",
+        OwnKyc = 403 "own_kyc" "Nobody decides about their own papers.",
     }
 }

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::jobs::{Job, Queue};
 use crate::money::Paisa;
 use crate::notifications::{notify, template};
-use crate::{achievements, payments, points, rentals, stations};
+use crate::{achievements, identity, payments, points, rentals, stations};
 use chrono::{DateTime, FixedOffset, Utc};
 use entities::refund::RefundStatus;
 use serde_json::json;
@@ -25,6 +25,10 @@ pub const ON_ACHIEVEMENTS: Queue =
 /// Hears of rentals.
 pub const ON_RENTALS: Queue =
     Queue { name: "notifications.rentals", handler: |app, job| Box::pin(on_rentals(app, job)) };
+
+/// Hears of riders.
+pub const ON_IDENTITY: Queue =
+    Queue { name: "notifications.identity", handler: |app, job| Box::pin(on_identity(app, job)) };
 
 /// Hears of stations.
 pub const ON_STATIONS: Queue =
@@ -151,6 +155,20 @@ async fn on_rentals(app: App, job: Job) -> Result<()> {
         rentals::News::InDoubt { rental, user, code } => {
             (user, template::RENTAL_IN_DOUBT, json!({ "rental": rental, "rental_code": code }))
         }
+    };
+    tell(app, job, user, slug, data).await
+}
+
+async fn on_identity(app: App, job: Job) -> Result<()> {
+    let (user, slug, data) = match job.payload()? {
+        identity::News::KycDecided { user, kyc, rejection_reason: None } => {
+            (user, template::KYC_APPROVED, json!({ "kyc": kyc }))
+        }
+        identity::News::KycDecided { user, kyc, rejection_reason: Some(reason) } => {
+            (user, template::KYC_REJECTED, json!({ "kyc": kyc, "reason": reason }))
+        }
+        // Who signs up or fills in the profile is told of the points.
+        identity::News::Registered { .. } | identity::News::ProfileCompleted { .. } => return Ok(()),
     };
     tell(app, job, user, slug, data).await
 }

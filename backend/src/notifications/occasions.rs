@@ -44,6 +44,8 @@ pub(super) fn example(slug: &str) -> Option<Value> {
         template::PROFILE_REMINDER => json!({ "missing": "city and date of birth" }),
         template::POINTS_EARNED => json!({ "points": 50, "reason": "welcome to Chautari" }),
         template::ACHIEVEMENT_UNLOCKED => json!({ "achievement": "First Rental", "points": 50 }),
+        template::KYC_APPROVED => json!({}),
+        template::KYC_REJECTED => json!({ "reason": "The back cannot be read." }),
         template::STATION_ISSUE_RESOLVED => json!({ "station_name": "Thamel Chowk" }),
         _ => return None,
     })

@@ -48,6 +48,10 @@ pub const PROFILE_REMINDER: &str = "profile-reminder";
 pub const POINTS_EARNED: &str = "points-earned";
 /// An achievement was reached: `achievement, points`.
 pub const ACHIEVEMENT_UNLOCKED: &str = "achievement-unlocked";
+/// Staff confirmed who a rider is.
+pub const KYC_APPROVED: &str = "kyc-approved";
+/// Staff found a rider's papers wrong: `reason`.
+pub const KYC_REJECTED: &str = "kyc-rejected";
 /// Staff resolved what a rider had reported of a station: `station_name`.
 pub const STATION_ISSUE_RESOLVED: &str = "station-issue-resolved";
 

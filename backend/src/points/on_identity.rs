@@ -21,6 +21,10 @@ async fn on_identity(app: App, job: Job) -> Result<()> {
                 identity::News::ProfileCompleted { user } => {
                     (user, awards.profile_completed, Source::Profile)
                 }
+                identity::News::KycDecided { rejection_reason: Some(_), .. } => return job.finish(tx).await,
+                identity::News::KycDecided { user, rejection_reason: None, .. } => {
+                    (user, awards.kyc, Source::Kyc)
+                }
             };
             award(tx, tx.now(), user, points, source, &user.to_string()).await?;
             job.finish(tx).await

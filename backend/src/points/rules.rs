@@ -19,6 +19,8 @@ pub struct Awards {
     pub sign_up: i32,
     /// A rider completed the profile.
     pub profile_completed: i32,
+    /// Staff confirmed who a rider is.
+    pub kyc: i32,
     /// A rental ended.
     pub rental_completed: i32,
     /// It ended in time.
@@ -34,6 +36,7 @@ impl Default for Awards {
         Self {
             sign_up: 50,
             profile_completed: 20,
+            kyc: 30,
             rental_completed: 5,
             timely_return: 50,
             top_up: 10,
@@ -44,9 +47,10 @@ impl Default for Awards {
 
 impl Awards {
     /// The settings that change them.
-    pub const KEYS: [&str; 6] = [
+    pub const KEYS: [&str; 7] = [
         "POINTS_SIGNUP",
         "POINTS_PROFILE",
+        "POINTS_KYC",
         "POINTS_RENTAL_COMPLETE",
         "POINTS_TIMELY_RETURN",
         "POINTS_TOPUP",
@@ -58,6 +62,7 @@ impl Awards {
         let fields = [
             &mut self.sign_up,
             &mut self.profile_completed,
+            &mut self.kyc,
             &mut self.rental_completed,
             &mut self.timely_return,
             &mut self.top_up,
@@ -129,12 +134,19 @@ mod tests {
             ("POINTS_TOPUP", " 3 ", true),
             ("POINTS_TOPUP_PER_NPR", "0", false),
             ("POINTS_TOPUP_PER_NPR", "50", true),
-            ("POINTS_KYC", "30", false),
+            ("POINTS_KYC", "31", true),
+            ("POINTS_OF_NOBODY", "30", false),
         ] {
             assert_eq!(awards.set(key, value), is_taken, "{key} = {value}");
         }
-        let expected =
-            Awards { sign_up: 75, profile_completed: 0, top_up: 3, top_up_step_npr: 50, ..Awards::default() };
+        let expected = Awards {
+            sign_up: 75,
+            profile_completed: 0,
+            kyc: 31,
+            top_up: 3,
+            top_up_step_npr: 50,
+            ..Awards::default()
+        };
         assert_eq!(awards, expected);
         assert_eq!(awards.for_top_up(Paisa(14_900)), 6);
     }

@@ -6,13 +6,13 @@ use crate::auth::Rider;
 use crate::db::Tx;
 use crate::error::{Problem, ProblemBody, Result};
 use crate::extract::{Json, Path};
-use crate::limits;
 use crate::page::Page;
+use crate::{limits, media};
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use entities::id::{MediaUploadId, RentalId, RentalIssueId, UserId};
-use entities::media_upload::{self, MediaFileType};
+use entities::media_upload::{self, MediaPurpose};
 use entities::rental_issue::{self, RentalIssueStatus, RentalIssueType};
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Set};
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ pub struct RentalIssue {
 pub struct IssueImage {
     /// The upload.
     pub id: MediaUploadId,
-    /// Where it is.
+    /// Leads to it for ten minutes: a path on this server.
     pub url: String,
 }
 
@@ -83,7 +83,7 @@ pub(crate) async fn report(
         })
     });
     let issue = write.await?.ok_or(Refusal::RentalNotFound)?;
-    Ok((StatusCode::CREATED, Json(issue)))
+    Ok((StatusCode::CREATED, Json(issue.linked(&app))))
 }
 
 /// `rentals/{id}/report-issue` by its other name.
@@ -109,6 +109,7 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<RentalIssue>>> {
     detail::own(app.db.read(), rider.user_id, id).await?;
     let items = of_rental(app.db.read(), id).await?;
+    let items = items.into_iter().map(|issue| issue.linked(&app)).collect();
     Ok(Json(Page { items, next_cursor: None }))
 }
 
@@ -119,6 +120,17 @@ pub(super) async fn of_rental(db: &impl ConnectionTrait, id: RentalId) -> Result
         .order_by_desc(rental_issue::Column::ReportedAt)
         .order_by_desc(rental_issue::Column::Id);
     shown(db, rows.all(db).await?).await
+}
+
+impl RentalIssue {
+    /// With links that lead to the pictures for some minutes.
+    pub(super) fn linked(mut self, app: &App) -> Self {
+        let now = app.clock.now();
+        for image in &mut self.images {
+            image.url = app.media.link(&image.url, now);
+        }
+        self
+    }
 }
 
 impl ReportRentalIssue {
@@ -146,14 +158,8 @@ async fn write(
 ) -> Result<rental_issue::Model> {
     // Its row is locked: two reports at once see each other.
     detail::own_locked(tx, user, id).await?;
-    let pictures = media_upload::Entity::find()
-        .filter(media_upload::Column::Id.is_in(reported.images.iter().copied()))
-        .filter(media_upload::Column::UploadedBy.eq(user))
-        .filter(media_upload::Column::FileType.eq(MediaFileType::Image))
-        .all(tx)
-        .await?;
-    if pictures.len() != reported.images.len() {
-        return Err(Problem::invalid("/images", "must be pictures that you uploaded").into());
+    for image in &reported.images {
+        media::claim(tx, user, MediaPurpose::Issue, *image, "/images").await?;
     }
     let before = rental_issue::Entity::find().filter(rental_issue::Column::RentalId.eq(id)).all(tx).await?;
     let is_open = |row: &rental_issue::Model| {

@@ -83,7 +83,7 @@ pub(crate) async fn show(
         rental: StaffRental { user_id, rental },
         held: held.map(HeldMoney::from),
         commands: commands(db, id, now).await?,
-        issues: issues::of_rental(db, id).await?,
+        issues: issues::of_rental(db, id).await?.into_iter().map(|issue| issue.linked(&app)).collect(),
         locations: locations(db, id).await?,
         incidents: incidents(db, id).await?,
     }))

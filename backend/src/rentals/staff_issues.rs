@@ -51,6 +51,7 @@ pub(crate) async fn list(
     let rows = query.all(app.db.read()).await?;
     let rows = page.page(rows, |row| Cursor { at: row.reported_at, id: row.id.into() }, |row| row)?;
     let items = issues::shown(app.db.read(), rows.items).await?;
+    let items = items.into_iter().map(|issue| issue.linked(&app)).collect();
     Ok(Json(Page { items, next_cursor: rows.next_cursor }))
 }
 
@@ -74,7 +75,7 @@ pub(crate) async fn resolve(
         let (staff, note) = (staff.clone(), note.clone());
         Box::pin(async move { close(tx, &staff, id, note).await })
     });
-    Ok(Json(write.await?))
+    Ok(Json(write.await?.linked(&app)))
 }
 
 async fn close(tx: &Tx, staff: &Staff, id: RentalIssueId, note: String) -> Result<RentalIssue> {

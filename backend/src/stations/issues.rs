@@ -30,6 +30,8 @@ pub(super) struct StationIssue {
     pub issue_type: StationIssueType,
     /// In the rider's words.
     pub description: String,
+    /// Links to the rider's photographs; they end after ten minutes.
+    pub images: Vec<String>,
     /// How soon staff should act.
     pub priority: IssuePriority,
     /// How far staff are.
@@ -41,19 +43,27 @@ pub(super) struct StationIssue {
 }
 
 impl StationIssue {
-    pub(super) fn of(row: station_issue::Model, station: &station::Model) -> Self {
+    pub(super) fn of(app: &App, row: station_issue::Model, station: &station::Model) -> Self {
         Self {
             id: row.id,
             serial_number: station.serial_number.clone(),
             station_name: station.station_name.clone(),
             issue_type: row.issue_type,
             description: row.description,
+            images: links(app, &row.images),
             priority: row.priority,
             status: row.status,
             reported_at: row.reported_at,
             resolved_at: row.resolved_at,
         }
     }
+}
+
+/// Links to the pictures of a report, which its row keeps as a list of addresses.
+pub(super) fn links(app: &App, images: &serde_json::Value) -> Vec<String> {
+    let now = app.clock.now();
+    let addresses = images.as_array().into_iter().flatten().filter_map(|address| address.as_str());
+    addresses.map(|address| app.media.link(address, now)).collect()
 }
 
 /// A fault of a station as everybody sees it: without what its reporter wrote.
@@ -89,7 +99,7 @@ pub(super) async fn my_reports(
     let shown = rows.items.into_iter().map(|(row, station)| {
         let station =
             station.ok_or_else(|| Error::internal(format!("station_issues {} has no station", row.id)))?;
-        Ok(StationIssue::of(row, &station))
+        Ok(StationIssue::of(&app, row, &station))
     });
     Ok(Json(Page { items: shown.collect::<Result<_>>()?, next_cursor: rows.next_cursor }))
 }

@@ -5,14 +5,15 @@ use crate::auth::Rider;
 use crate::db::{self, Tx};
 use crate::error::{Error, Problem, ProblemBody, Result};
 use crate::extract::{Json, Path};
-use crate::limits;
 use crate::resource::Checks;
 use crate::stations::Refusal;
 use crate::stations::issues::StationIssue;
 use crate::stations::view::by_serial;
+use crate::{limits, media};
 use axum::extract::State;
 use axum::http::StatusCode;
-use entities::id::{StationId, StationIssueId, UserId};
+use entities::id::{MediaUploadId, StationId, StationIssueId, UserId};
+use entities::media_upload::MediaPurpose;
 use entities::station_issue::{self, IssuePriority, StationIssueStatus, StationIssueType};
 use entities::user;
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, Set};
@@ -29,6 +30,10 @@ pub(super) struct NewIssue {
     /// In the rider's words.
     #[schema(min_length = 5, max_length = 1000, example = "Slot 3 does not open.")]
     description: String,
+    /// Photographs: uploads of the rider's with the purpose `issue`.
+    #[serde(default)]
+    #[schema(max_items = 5)]
+    images: Vec<MediaUploadId>,
 }
 
 /// Reports a fault of a station. One rider reports the same kind of fault of a station again only after
@@ -50,7 +55,7 @@ pub(super) async fn report_station_issue(
         Box::pin(async move { report(tx, user_id, station_id, new).await })
     });
     let issue = written.await?;
-    Ok((StatusCode::CREATED, Json(StationIssue::of(issue, &station))))
+    Ok((StatusCode::CREATED, Json(StationIssue::of(&app, issue, &station))))
 }
 
 fn checked(mut new: NewIssue) -> Result<NewIssue, Problem> {
@@ -59,6 +64,8 @@ fn checked(mut new: NewIssue) -> Result<NewIssue, Problem> {
     let is_told = new.description.chars().count() >= limits::ISSUE_TEXT_MIN;
     let least = || format!("must have at least {} characters", limits::ISSUE_TEXT_MIN);
     checks.require(is_told, "/description", least);
+    let few = || format!("must be at most {}", limits::ISSUE_IMAGES_MAX);
+    checks.require(new.images.len() <= limits::ISSUE_IMAGES_MAX, "/images", few);
     checks.done()?;
     Ok(new)
 }
@@ -79,6 +86,11 @@ async fn report(
     if open >= limits::OPEN_REPORTS_MAX {
         return Err(Refusal::TooManyReports.problem().limit(limits::OPEN_REPORTS_MAX).into());
     }
+    let mut images = Vec::new();
+    for (at, image) in new.images.into_iter().enumerate() {
+        let pointer = format!("/images/{at}");
+        images.push(media::claim(tx, user_id, MediaPurpose::Issue, image, &pointer).await?.file_url);
+    }
     let id = StationIssueId::from(tx.new_uuid());
     let row = station_issue::ActiveModel {
         id: Set(id),
@@ -86,7 +98,7 @@ async fn report(
         reported_by: Set(user_id),
         issue_type: Set(new.issue_type),
         description: Set(new.description),
-        images: Set(json!([])),
+        images: Set(json!(images)),
         priority: Set(priority(new.issue_type)),
         status: Set(StationIssueStatus::Reported),
         assigned_to: Set(None),

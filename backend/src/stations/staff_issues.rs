@@ -8,6 +8,7 @@ use crate::error::{Error, Problem, ProblemBody, Result};
 use crate::extract::{Json, Path, Query};
 use crate::news;
 use crate::page::{Cursor, Page, PageQuery};
+use crate::stations::issues::links;
 use crate::stations::view::by_serial;
 use crate::stations::{News, Refusal};
 use axum::extract::State;
@@ -50,6 +51,8 @@ pub(super) struct StaffIssue {
     issue_type: StationIssueType,
     /// In the rider's words.
     description: String,
+    /// Links to the rider's photographs; they end after ten minutes.
+    images: Vec<String>,
     /// How soon somebody should act.
     priority: IssuePriority,
     /// How far it is.
@@ -102,7 +105,7 @@ pub(super) async fn list_station_issues(
     let query = page.apply_by_id(query, Column::Id)?;
     let rows = query.find_also_related(station::Entity).all(app.db.read()).await?;
     let rows = page.page(rows, |(row, _)| Cursor::of_id(row.id.0), |row| row)?;
-    let items = rows.items.into_iter().map(shown).collect::<Result<_>>()?;
+    let items = rows.items.into_iter().map(|row| shown(&app, row)).collect::<Result<_>>()?;
     Ok(Json(Page { items, next_cursor: rows.next_cursor }))
 }
 
@@ -225,10 +228,10 @@ async fn find(tx: &Tx, id: StationIssueId) -> Result<station_issue::Model> {
 
 async fn load(app: &App, id: StationIssueId) -> Result<StaffIssue> {
     let row = station_issue::Entity::find_by_id(id).find_also_related(station::Entity);
-    shown(row.one(app.db.read()).await?.ok_or(Refusal::IssueNotFound)?)
+    shown(app, row.one(app.db.read()).await?.ok_or(Refusal::IssueNotFound)?)
 }
 
-fn shown((row, station): (station_issue::Model, Option<station::Model>)) -> Result<StaffIssue> {
+fn shown(app: &App, (row, station): (station_issue::Model, Option<station::Model>)) -> Result<StaffIssue> {
     let station =
         station.ok_or_else(|| Error::internal(format!("station_issues {} has no station", row.id)))?;
     Ok(StaffIssue {
@@ -238,6 +241,7 @@ fn shown((row, station): (station_issue::Model, Option<station::Model>)) -> Resu
         reported_by: row.reported_by,
         issue_type: row.issue_type,
         description: row.description,
+        images: links(app, &row.images),
         priority: row.priority,
         status: row.status,
         assigned_to: row.assigned_to,

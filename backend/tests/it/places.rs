@@ -1,5 +1,6 @@
 //! Stations as riders mark and report them, and as staff look after them.
 
+use crate::media::{jpeg, upload};
 use crate::riders::{Rider, rider};
 use crate::staff::staff_token;
 use crate::stations::station;
@@ -79,8 +80,13 @@ async fn a_report_goes_from_the_rider_through_staff_and_back() {
         station(&test, "KTM-2", (27.7, 85.3), 2).await;
         let (rider, other) = (rider(&test.app).await, rider(&test.app).await);
         let (me, other) = (signed_in(&test, &rider), signed_in(&test, &other));
+        let photograph = upload(&me, "issue", &jpeg(5)).await;
         let fault = json!({ "issue_type": "slot_error", "description": "  Slot 3 does not open.  " });
-        let made = me.post("/api/v1/stations/KTM-1/report-issue", fault.clone()).await;
+        let mut shown = fault.clone();
+        shown["images"] = json!([photograph["id"]]);
+        let theirs = other.post("/api/v1/stations/KTM-1/report-issue", shown.clone()).await;
+        theirs.problem(422, "validation_failed");
+        let made = me.post("/api/v1/stations/KTM-1/report-issue", shown).await;
         assert_eq!(made.status, 201);
         let made = made.ok();
         assert_eq!(
@@ -100,6 +106,8 @@ async fn a_report_goes_from_the_rider_through_staff_and_back() {
         let staff = test.bearer(staff_token(&test, AdminRole::Moderator).await);
         let listed = staff.get("/api/v1/admin/station-issues?serial_number=KTM-1&status=reported").await.ok();
         assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+        let photograph = listed["items"][1]["images"][0].as_str().unwrap();
+        assert_eq!(test.anonymous().get(photograph).await.headers["content-type"], "image/jpeg");
         let path = format!("/api/v1/admin/station-issues/{}", made["id"].as_str().unwrap());
         let urgent = json!({ "priority": "critical" });
         let assigned = staff.post(&format!("{path}/assign"), urgent).await.ok();
@@ -160,6 +168,8 @@ async fn a_rider_cannot_flood_staff_with_reports() {
             ("description", json!("with\u{0}nul")),
             ("issue_type", json!("haunted")),
             ("images", json!(["/etc/passwd"])),
+            ("images", json!(["01890f3e-7cc2-7000-8000-000000000001"])),
+            ("images", json!(vec!["01890f3e-7cc2-7000-8000-000000000001"; 6])),
         ] {
             let mut wrong = json!({ "issue_type": "dirty", "description": "It is so." });
             wrong[field] = value;

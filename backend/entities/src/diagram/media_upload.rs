@@ -13,9 +13,14 @@ pub struct Model {
     pub uploaded_by: Option<UserId>,
     pub file_url: String,
     pub file_type: MediaFileType,
+    pub purpose: MediaPurpose,
     pub original_name: String,
     /// Bytes.
     pub file_size: i64,
+    /// When the file was there; none while it is on its way.
+    pub stored_at: Option<DateTimeUtc>,
+    /// When something took it into its books; what nothing takes is deleted.
+    pub attached_at: Option<DateTimeUtc>,
     pub created_at: DateTimeUtc,
 }
 
@@ -25,6 +30,17 @@ text_enum! {
         Image = "image",
         Video = "video",
         Document = "document",
+    }
+}
+
+text_enum! {
+    /// What it was brought for, which decides who may see it.
+    pub enum MediaPurpose {
+        Profile = "profile",
+        Issue = "issue",
+        Kyc = "kyc",
+        Station = "station",
+        Content = "content",
     }
 }
 

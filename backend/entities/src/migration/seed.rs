@@ -450,6 +450,22 @@ fn notification_templates() -> Vec<Row> {
             "rewards",
         ),
         (
+            "kyc_approved",
+            "kyc-approved",
+            "Your identity is confirmed",
+            "We looked at your papers: all is right.",
+            "system",
+            "admin_notices",
+        ),
+        (
+            "kyc_rejected",
+            "kyc-rejected",
+            "Please look at your papers again",
+            "We could not confirm your identity: {{ reason }}",
+            "system",
+            "admin_notices",
+        ),
+        (
             "station_issue_resolved",
             "station-issue-resolved",
             "Mended: {{ station_name }}",

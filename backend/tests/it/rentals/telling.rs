@@ -3,7 +3,7 @@
 use super::world::{Rider, World};
 use crate::staff::staff_token;
 use entities::admin_profile::AdminRole;
-use entities::media_upload::{self, MediaFileType};
+use entities::media_upload::{self, MediaFileType, MediaPurpose};
 use entities::rental_location;
 use sea_orm::{ActiveModelTrait, EntityTrait, Set};
 use serde_json::{Value, json};
@@ -19,8 +19,11 @@ impl World {
                 let row = media_upload::ActiveModel {
                     id: Set(id.into()),
                     uploaded_by: Set(Some(user)),
-                    file_url: Set(format!("/media/{id}.jpg")),
+                    file_url: Set(format!("/api/v1/media/private/{id}/cable.jpg")),
                     file_type: Set(MediaFileType::Image),
+                    purpose: Set(MediaPurpose::Issue),
+                    stored_at: Set(Some(tx.now())),
+                    attached_at: Set(None),
                     original_name: Set("cable.jpg".to_owned()),
                     file_size: Set(1_000),
                     created_at: Set(tx.now()),
@@ -99,7 +102,8 @@ async fn what_is_wrong_is_reported_with_pictures_and_resolved_by_staff() {
         }
         let made = caller.post(&path, report("charging_issue", json!([mine]))).await;
         assert_eq!((made.status.as_u16(), &made.body["status"]), (201, &json!("reported")));
-        assert_eq!(made.body["images"][0]["url"], format!("/media/{mine}.jpg"));
+        let link = made.body["images"][0]["url"].as_str().unwrap();
+        assert!(link.starts_with(&format!("/api/v1/media/private/{mine}/cable.jpg?expires=")), "{link}");
         caller.post(&path, report("charging_issue", json!([]))).await.problem(409, "issue_already_reported");
         let other_name = format!("/api/v1/rentals/{id}/issues");
         caller.post(&other_name, report("power_bank_damaged", json!([]))).await.ok();

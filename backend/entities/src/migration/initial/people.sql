@@ -59,7 +59,7 @@ create table user_kyc (
     submitted_at timestamptz not null,
     verified_at timestamptz
 );
-create index user_kyc_pending on user_kyc (submitted_at) where status = 'pending';
+create index user_kyc_status on user_kyc (status, submitted_at, id);
 
 -- A telephone with the app, for push messages.
 create table user_devices (
@@ -106,7 +106,13 @@ create table media_uploads (
     uploaded_by uuid references users (id),
     file_url text not null,
     file_type text not null check (file_type in ('image', 'video', 'document')),
+    purpose text not null check (purpose in ('profile', 'issue', 'kyc', 'station', 'content')),
     original_name text not null,
     file_size bigint not null check (file_size >= 0),
+    stored_at timestamptz,
+    attached_at timestamptz,
     created_at timestamptz not null
 );
+create index media_uploads_loose on media_uploads (created_at) where attached_at is null;
+create index media_uploads_user on media_uploads (uploaded_by);
+create index media_uploads_url on media_uploads (file_url);

@@ -127,14 +127,17 @@ impl Sample for country::Entity {
 
 impl Sample for media_upload::Entity {
     fn sample() -> media_upload::Model {
-        use media_upload::MediaFileType;
+        use media_upload::{MediaFileType, MediaPurpose};
         media_upload::Model {
             id: id(),
             uploaded_by: Some(id()),
             file_url: "file url".to_owned(),
             file_type: MediaFileType::Document,
+            purpose: MediaPurpose::Station,
             original_name: "original name".to_owned(),
             file_size: 6,
+            stored_at: Some(at(7)),
+            attached_at: Some(at(8)),
             created_at: at(6),
         }
     }

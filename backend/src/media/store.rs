@@ -1,0 +1,117 @@
+//! Where pictures are kept, and how much of the machine they may take.
+
+use super::Refusal;
+use super::link;
+use crate::clock::Clock;
+use crate::config::{MediaSettings, Secrets};
+use crate::error::{Error, Problem, Result};
+use crate::limits;
+use crate::rate::Rate;
+use axum::body::Bytes;
+use chrono::{DateTime, Utc};
+use entities::id::UserId;
+use governor::Quota;
+use hmac::{Hmac, KeyInit, Mac};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use sha2::Sha256;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// The store of pictures, the key of their links, and the bounds of uploads.
+pub struct Media {
+    store: Option<Arc<dyn ObjectStore>>,
+    key: [u8; 32],
+    uploads: Rate<UserId>,
+    /// A picture being made anew takes much memory.
+    pub(super) room: Arc<Semaphore>,
+}
+
+impl Media {
+    /// The local directory of the settings, made if it is missing; without one every upload is refused.
+    pub fn from_settings(settings: &MediaSettings, secrets: &Secrets, clock: Clock) -> Result<Self> {
+        let quota = Quota::with_period(limits::UPLOAD_EVERY).map(|q| q.allow_burst(limits::UPLOADS_BURST));
+        let quota = quota.ok_or_else(|| Error::internal("uploads: a pause of nothing"))?;
+        Ok(Self {
+            store: local(&settings.directory)?,
+            key: link_key(secrets)?,
+            uploads: Rate::new(quota, clock),
+            room: Arc::new(Semaphore::new(limits::PICTURES_AT_ONCE)),
+        })
+    }
+
+    /// Keeps pictures elsewhere.
+    pub(crate) fn keep_in(&mut self, store: Arc<dyn ObjectStore>) {
+        self.store = Some(store);
+    }
+
+    /// What leads to a stored picture for the next minutes: a path on this server. Public ones lead there for ever.
+    pub fn link(&self, file_url: &str, now: DateTime<Utc>) -> String {
+        link::signed(&self.key, file_url, now + limits::PICTURE_LINK_LIFE)
+    }
+
+    /// Whether a private link is one of ours and has not ended.
+    pub(super) fn is_link(&self, file_url: &str, expires: i64, signature: &str, now: DateTime<Utc>) -> bool {
+        expires > now.timestamp() && link::is_signed(&self.key, file_url, expires, signature)
+    }
+
+    /// Takes one of the uploads that a person may make.
+    pub(super) fn count_upload(&self, user: UserId) -> Result<(), Problem> {
+        self.uploads.check(&user)
+    }
+
+    /// Refuses before work is done for nothing.
+    pub(super) fn is_there(&self) -> Result<()> {
+        self.at().map(|_| ())
+    }
+
+    pub(super) async fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<()> {
+        self.at()?.put(path, bytes.into()).await.map_err(anyhow::Error::from)?;
+        Ok(())
+    }
+
+    /// The bytes, if they are there.
+    pub(super) async fn read(&self, path: &Path) -> Result<Option<Bytes>> {
+        match self.at()?.get(path).await {
+            Ok(found) => Ok(Some(found.bytes().await.map_err(anyhow::Error::from)?)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(Error::Internal(error.into())),
+        }
+    }
+
+    /// Deletes a picture; one that is not there is deleted.
+    pub(super) async fn delete(&self, path: &Path) -> Result<()> {
+        match self.at()?.delete(path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(Error::Internal(error.into())),
+        }
+    }
+
+    fn at(&self) -> Result<&dyn ObjectStore> {
+        Ok(self.store.as_deref().ok_or_else(|| Refusal::MediaUnavailable.problem().retry_after_s(3_600))?)
+    }
+}
+
+fn local(directory: &str) -> Result<Option<Arc<dyn ObjectStore>>> {
+    if directory.is_empty() {
+        return Ok(None);
+    }
+    let failed = |error: std::io::Error| Error::internal(format!("media.directory {directory}: {error}"));
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    // Identity papers are among the pictures.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    }
+    let store = LocalFileSystem::new_with_prefix(directory).map_err(anyhow::Error::from)?;
+    Ok(Some(Arc::new(store.with_fsync(true).with_automatic_cleanup(true))))
+}
+
+/// A key of its own, made of the installation's secret: a link says nothing about one-time codes.
+fn link_key(secrets: &Secrets) -> Result<[u8; 32]> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(&secrets.otp_key).map_err(anyhow::Error::from)?;
+    mac.update(b"chautari media links");
+    Ok(mac.finalize().into_bytes().into())
+}
