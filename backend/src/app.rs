@@ -102,6 +102,7 @@ fn queues() -> Vec<Queue> {
         rentals::delivery::QUEUE,
         rentals::cancel::QUEUE,
         rentals::overdue::QUEUE,
+        rentals::remind::QUEUE,
         rentals::on_payments::QUEUE,
         achievements::on_rentals::QUEUE,
         achievements::standings::ON_RENTALS,
@@ -186,6 +187,8 @@ pub struct State {
     pub media: Media,
     /// Who takes riders' money.
     pub providers: Providers,
+    /// Who watches rentals.
+    pub rental_watchers: rentals::events::Watchers,
     /// How often a hint about an order may make us ask its provider.
     pub payment_hints: Hints,
     /// Warnings and errors that are to be written down for staff.
@@ -258,6 +261,7 @@ impl App {
             push,
             media,
             providers,
+            rental_watchers: rentals::events::Watchers::default(),
             payment_hints,
             log_lines,
             queues,

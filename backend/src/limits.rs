@@ -336,6 +336,16 @@ pub const PACKAGE_MINUTES_MAX: i32 = 60 * 24 * 31;
 pub const PACKAGE_PRICE_MAX: entities::money::Paisa = entities::money::Paisa(10_000_000);
 /// The longest name that staff may give to something, characters.
 pub const NAME_MAX: usize = 100;
+/// A rider is reminded so long before a rental is due.
+pub const REMINDER_LEAD: chrono::TimeDelta = chrono::TimeDelta::minutes(15);
+/// How often a rental that is watched is looked at.
+pub const STREAM_LOOK_PAUSE: Duration = Duration::from_millis(500);
+/// Looks after which a stream ends: two minutes.
+pub const STREAM_LOOKS: u32 = 240;
+/// Streams of one rider at once.
+pub const STREAMS_PER_RIDER_MAX: usize = 2;
+/// Streams of this process at once: each looks into the database twice a second.
+pub const STREAMS_MAX: usize = 500;
 /// How long an order of staff may wait for its station.
 pub const REMOTE_COMMAND_LIFE: chrono::TimeDelta = chrono::TimeDelta::seconds(30);
 /// Orders of a station that may be on their way at once.

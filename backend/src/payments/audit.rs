@@ -14,7 +14,7 @@ use entities::id::{LedgerAccountId, UserId};
 use entities::ledger_account::{self, LedgerAccountKind};
 use entities::money::Paisa;
 use entities::payment_attempt::{self, PaymentAttemptState};
-use entities::{ledger_balance, ledger_entry, ledger_posting, wallet};
+use entities::{ledger_balance, ledger_entry, ledger_posting, rental_extension, wallet};
 use sea_orm::sea_query::{Expr, ExprTrait, SimpleExpr};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 use uuid::Uuid;
@@ -207,7 +207,9 @@ async fn holds_are_held(
         }
     }
 
-    let held = keys(db, EntryKind::RentalHold).await?;
+    let mut held = keys(db, EntryKind::RentalHold).await?;
+    // A rental that was free at first may have money set aside for more time alone.
+    held.extend(extended(db).await?);
     let voided = keys(db, EntryKind::HoldVoid).await?;
     let captured = keys(db, EntryKind::RentalCapture).await?;
     for row in holds.iter().filter(|hold| hold.amount_paisa.0 > 0) {
@@ -225,6 +227,14 @@ async fn holds_are_held(
         }
     }
     Ok(())
+}
+
+/// The rentals for which more was set aside.
+async fn extended(db: &impl ConnectionTrait) -> Result<Vec<String>> {
+    let posted = keys(db, EntryKind::ExtensionHold).await?;
+    let rows = rental_extension::Entity::find().all(db).await?;
+    let posted = rows.into_iter().filter(|row| posted.contains(&row.id.to_string()));
+    Ok(posted.map(|row| row.rental_id.to_string()).collect())
 }
 
 /// A top-up was credited for each attempt that succeeded, and for no other.

@@ -6,10 +6,10 @@
 
 use chrono::{DateTime, Utc};
 use entities::hold::{self, HoldState};
-use entities::id::{HoldId, RentalId, UserId};
+use entities::id::{HoldId, RentalExtensionId, RentalId, UserId};
 use entities::money::Paisa;
 use entities::transaction::{PaymentMethodType, TransactionType};
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
 
 use crate::db::Tx;
@@ -57,11 +57,51 @@ pub async fn hold(
     if amount.0 == 0 {
         return Ok(id);
     }
-    let taken = take(tx, now, user_id, rental_id, held).await;
+    let entry = Entry::rental_hold(rental_id, user_id, held)?;
+    let taken = take(tx, now, user_id, rental_id, held, &entry).await;
     if let Err(PostError::Refused(_)) = taken {
         hold::Entity::delete_by_id(id).exec(tx).await?;
     }
     taken.map(|()| id)
+}
+
+/// Sets more aside for a rental whose hold is open and whose row the caller has locked: it goes on for longer.
+///
+/// Refuses as [`hold`] does, and with [`Refusal::HoldResolvedOtherwise`] if the hold is not open any more.
+pub async fn add(
+    tx: &Tx,
+    now: DateTime<Utc>,
+    rental_id: RentalId,
+    extension: RentalExtensionId,
+    more: Split,
+) -> Result<(), PostError> {
+    // Only here: its `min` and `max` would hide those of numbers.
+    use sea_orm::sea_query::ExprTrait;
+
+    let amount = more.checked_total()?;
+    let held = existing(tx, rental_id).await?;
+    if held.state != HoldState::Held {
+        return Err(Refusal::HoldResolvedOtherwise.into());
+    }
+    if amount.0 == 0 {
+        return Ok(());
+    }
+    let entry = Entry::extension_hold(extension, held.user_id, more)?;
+    take(tx, now, held.user_id, rental_id, more, &entry).await?;
+    let grown = hold::Entity::update_many()
+        .col_expr(hold::Column::AmountPaisa, Expr::col(hold::Column::AmountPaisa).add(amount.0))
+        .col_expr(hold::Column::PointsPaisa, Expr::col(hold::Column::PointsPaisa).add(more.points_worth.0))
+        .col_expr(hold::Column::Points, Expr::col(hold::Column::Points).add(more.points))
+        .filter(hold::Column::Id.eq(held.id))
+        .filter(hold::Column::State.eq(HoldState::Held))
+        .exec(tx)
+        .await
+        .map_err(Error::from)?;
+    if grown.rows_affected == 1 {
+        Ok(())
+    } else {
+        Err(Error::internal(format!("hold {}: resolved under its rental's lock", held.id)).into())
+    }
 }
 
 async fn take(
@@ -70,17 +110,18 @@ async fn take(
     user: UserId,
     rental: RentalId,
     held: Split,
+    entry: &Entry,
 ) -> Result<(), PostError> {
     if held.points > 0 {
         // Everywhere the wallet is locked before the points: nobody waits in a circle.
         if book::lock_wallet(tx, user).await? < held.wallet {
             return Err(Refusal::InsufficientFunds.into());
         }
-        if !points::spend(tx, now, user, held.points, rental, &rental.to_string()).await? {
+        if !points::spend(tx, now, user, held.points, rental, entry.business_key()).await? {
             return Err(Refusal::InsufficientPoints.into());
         }
     }
-    book::post(tx, now, &Entry::rental_hold(rental, user, held)?, None).await.map(drop)
+    book::post(tx, now, entry, None).await.map(drop)
 }
 
 /// The rental did not happen: money goes back to the wallet, and points to the points. `reason` is kept in the log.
@@ -139,7 +180,10 @@ pub async fn capture(
     });
     if let Some(entry) = entry {
         book::post(tx, now, &entry, receipt).await.map_err(must_not_be_refused)?;
-        give_points_back(tx, now, &hold, points_for(met.released_points)).await?;
+        // Points that were taken in several parts may each have had a last one that was not needed whole.
+        let all_back = met.released_points == hold.points_paisa;
+        let points = if all_back { hold.points } else { points_for(met.released_points) };
+        give_points_back(tx, now, &hold, points).await?;
     }
     Ok(met)
 }

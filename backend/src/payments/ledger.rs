@@ -7,7 +7,7 @@
 //! | entry | debit → credit |
 //! |---|---|
 //! | top-up received | provider clearing → user wallet |
-//! | rental hold | user wallet + promotion expense (points) → user hold |
+//! | rental hold, more of it | user wallet + promotion expense (points) → user hold |
 //! | hold void | user hold → user wallet + promotion expense |
 //! | rental capture | user hold (+ user wallet) → revenue + VAT, the rest back to wallet and points |
 //! | rental due | user wallet + promotion expense → revenue + VAT |
@@ -26,7 +26,7 @@ mod refunds;
 
 use std::collections::BTreeMap;
 
-use entities::id::{PaymentAttemptId, RentalId, UserId};
+use entities::id::{PaymentAttemptId, RentalExtensionId, RentalId, UserId};
 use entities::money::Paisa;
 
 use crate::payments::split::Split;
@@ -42,6 +42,8 @@ pub enum EntryKind {
     TopUp,
     /// Money set aside for a rental. Key: the rental.
     RentalHold,
+    /// More was set aside, for more time. Key: the extension.
+    ExtensionHold,
     /// The rental did not happen. Key: the rental.
     HoldVoid,
     /// The rental was charged. Key: the rental.
@@ -72,6 +74,7 @@ impl EntryKind {
         match self {
             Self::TopUp => "top_up",
             Self::RentalHold => "rental_hold",
+            Self::ExtensionHold => "extension_hold",
             Self::HoldVoid => "hold_void",
             Self::RentalCapture => "rental_capture",
             Self::RentalDue => "rental_due",
@@ -213,13 +216,24 @@ impl Entry {
         user: UserId,
         amount: impl Into<Split>,
     ) -> Result<Self, LedgerError> {
-        let held = amount.into();
-        let amount = held.checked_total()?;
-        Draft::default()
-            .debit(Account::UserWallet(user), held.wallet)?
-            .debit(Account::PromotionExpense, held.points_worth)?
-            .credit(Account::UserHold(user), positive(amount)?)?
-            .finish(EntryKind::RentalHold, rental.0.to_string(), "Held for a rental")
+        Draft::set_aside(user, amount.into())?.finish(
+            EntryKind::RentalHold,
+            rental.0.to_string(),
+            "Held for a rental",
+        )
+    }
+
+    /// Sets more aside for a rental that goes on for longer.
+    pub fn extension_hold(
+        extension: RentalExtensionId,
+        user: UserId,
+        amount: impl Into<Split>,
+    ) -> Result<Self, LedgerError> {
+        Draft::set_aside(user, amount.into())?.finish(
+            EntryKind::ExtensionHold,
+            extension.0.to_string(),
+            "Held for more time",
+        )
     }
 
     /// Gives a whole hold back: money as money, points as points.
@@ -417,6 +431,14 @@ fn positive(amount: Paisa) -> Result<Paisa, LedgerError> {
 struct Draft(BTreeMap<Account, i64>);
 
 impl Draft {
+    fn set_aside(user: UserId, held: Split) -> Result<Self, LedgerError> {
+        let amount = held.checked_total()?;
+        Self::default()
+            .debit(Account::UserWallet(user), held.wallet)?
+            .debit(Account::PromotionExpense, held.points_worth)?
+            .credit(Account::UserHold(user), positive(amount)?)
+    }
+
     fn debit(mut self, account: Account, amount: Paisa) -> Result<Self, LedgerError> {
         let sum = self.0.entry(account).or_default();
         *sum = sum.checked_add(amount.0).ok_or(LedgerError::Overflow)?;

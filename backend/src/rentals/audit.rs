@@ -15,7 +15,7 @@ use entities::job::{self, JobState};
 use entities::money::Paisa;
 use entities::power_bank::{self, PowerBankStatus};
 use entities::rental::{self, RentalStatus};
-use entities::{station_event, station_inventory, station_slot, user};
+use entities::{rental_extension, station_event, station_inventory, station_slot, user};
 use protocol::control::Inventory;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use std::collections::{HashMap, HashSet};
@@ -32,6 +32,7 @@ pub async fn audit(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Vec<
     banks_are_in_one_place(&books, &mut findings);
     lost_banks_are_nowhere(&books, &mut findings);
     bills_can_be_made_again(&books, &mut findings)?;
+    extensions_are_in_the_terms(&books, &mut findings)?;
     effects_happened(&books, &mut findings);
     nothing_waits_unseen(&books, now, &mut findings);
     commands_are_whole(&books, &mut findings);
@@ -68,6 +69,7 @@ struct Books {
     /// (queue, command or rental) of jobs that will run.
     live_jobs: HashSet<(String, String)>,
     incidents: Vec<incident::Model>,
+    extensions: Vec<rental_extension::Model>,
 }
 
 impl Books {
@@ -102,6 +104,7 @@ impl Books {
             waiting_events: events.into_iter().filter(|row| row.applied_at.is_none()).collect(),
             live_jobs: live.iter().map(|job| (job.queue.clone(), about(job))).collect(),
             incidents: incident::Entity::find().all(db).await?,
+            extensions: rental_extension::Entity::find().all(db).await?,
         })
     }
 
@@ -273,6 +276,23 @@ fn bills_can_be_made_again(books: &Books, findings: &mut Findings) -> Result<()>
         if charged != bill.total || rental.overdue_amount_paisa != bill.late_fee {
             let what = format!("charged {charged}, the bill is {}", bill.total);
             findings.add("R6", "rentals", rental.id, what);
+        }
+    }
+    Ok(())
+}
+
+/// What riders bought is what their bills are made of.
+fn extensions_are_in_the_terms(books: &Books, findings: &mut Findings) -> Result<()> {
+    for rental in &books.rentals {
+        let bought = super::case::snapshot(rental)?.extensions;
+        let terms = bought.iter().map(|bought| (i64::from(bought.minutes), bought.price_paisa));
+        let rows = books.extensions.iter().filter(|row| row.rental_id == rental.id);
+        let rows = rows.map(|row| (i64::from(row.extended_minutes), row.extension_cost_paisa.0));
+        let (mut terms, mut rows): (Vec<_>, Vec<_>) = (terms.collect(), rows.collect());
+        terms.sort_unstable();
+        rows.sort_unstable();
+        if terms != rows {
+            findings.add("R6", "rentals", rental.id, "its terms and its extensions differ");
         }
     }
     Ok(())

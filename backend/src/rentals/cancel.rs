@@ -2,15 +2,16 @@
 //!
 //! What nobody was offered is cancelled at once. What a gateway has is asked back, by a job; only that
 //! gateway's word that it never sent it cancels the rental. If it is too late the bank comes out, and
-//! the truth of the station decides as ever. A bank that is out is returned, not cancelled; within the
-//! package's free minutes that costs nothing.
+//! the truth of the station decides as ever. A bank that is out is returned, not cancelled; a rider who calls the
+//! rental off within `NO_CHARGE_RENTAL_CANCELLATION_TIME` of its start, and has the bank back within that time,
+//! pays nothing: from then on the terms say so, and the bill is made from them as ever (R6).
 
-use super::Refusal;
-use super::case::Case;
+use super::case::{self, Case};
 use super::delivery;
 use super::detail::{self, Rental};
 use super::machine::command::Event as About;
 use super::machine::rental::{Event, Status};
+use super::{Refusal, settings};
 use crate::app::App;
 use crate::auth::Rider;
 use crate::db::Tx;
@@ -21,6 +22,7 @@ use crate::jobs::{self, Job, Queue};
 use crate::limits;
 use axum::extract::State;
 use axum::http::StatusCode;
+use chrono::TimeDelta;
 use entities::command::{self, CommandState};
 use entities::id::{CommandId, RentalId};
 use entities::rental;
@@ -46,11 +48,11 @@ struct CallOff {
     command: CommandId,
 }
 
-/// Calls one of the rider's rentals off. 200: it is cancelled and the hold is back. 202: the gateway is asked; look at
-/// the rental again.
+/// Calls one of the rider's rentals off. 200: it is cancelled and the hold is back. 202: the gateway is asked, look at
+/// the rental again; or the power bank is out already, and costs nothing if it is back in time (`free_minutes`).
 #[utoipa::path(post, path = "/rentals/{id}/cancel", tag = "rentals", security(("rider" = [])), request_body = Cancel,
     params(("id" = RentalId, Path), ("Idempotency-Key" = String, Header, description = "Makes a repeated request the same request")),
-    responses((status = 200, body = Rental), (status = 202, body = Rental), (status = "4XX", body = ProblemBody)))]
+    responses((status = 200, body = Rental), (status = 202, body = Rental), (status = "4XX", body = ProblemBody), (status = 503, body = ProblemBody)))]
 pub(crate) async fn cancel(
     State(app): State<App>,
     rider: Rider,
@@ -59,7 +61,9 @@ pub(crate) async fn cancel(
     Json(wanted): Json<Cancel>,
 ) -> Result<Answered> {
     let length = wanted.reason.trim().chars().count();
-    if !(limits::CANCEL_REASON_MIN..=limits::DESCRIPTION_MAX).contains(&length) {
+    if wanted.reason.contains('\0')
+        || !(limits::CANCEL_REASON_MIN..=limits::DESCRIPTION_MAX).contains(&length)
+    {
         let detail = format!("must have at least {} characters", limits::CANCEL_REASON_MIN);
         return Err(Problem::invalid("/reason", detail).into());
     }
@@ -72,7 +76,13 @@ pub(crate) async fn cancel(
             let case = Case::load(tx, id).await?;
             match case.state.status {
                 Status::Pending => {}
-                Status::Active | Status::Overdue => return Err(Refusal::PowerBankNotReturned.into()),
+                Status::Active => {
+                    make_free(tx, &case, wanted.reason.trim()).await?;
+                    let row = detail::own(tx, rider.user_id, id).await?;
+                    let mut shown = detail::view(tx, vec![row], tx.now()).await?;
+                    return Ok((StatusCode::ACCEPTED, shown.pop().ok_or(Refusal::RentalNotFound)?));
+                }
+                Status::Overdue => return Err(Refusal::PowerBankNotReturned.into()),
                 Status::Lost | Status::Completed | Status::Cancelled => {
                     return Err(Refusal::InvalidRentalStatus.into());
                 }
@@ -99,6 +109,21 @@ pub(crate) fn is_wished(row: &rental::Model) -> bool {
 pub(crate) async fn call_off(tx: &Tx, command: CommandId) -> Result<()> {
     jobs::enqueue(tx, QUEUE.name, &CallOff { command }, tx.now(), Some(command.to_string())).await?;
     Ok(())
+}
+
+/// The bank is out, and it is early: from now on the terms make a return within the free time cost nothing.
+async fn make_free(tx: &Tx, case: &Case, reason: &str) -> Result<()> {
+    let free_minutes = settings::read(tx).await?.no_charge_minutes()?;
+    let started_at = case.state.started_at.unwrap_or(case.rental.created_at);
+    if tx.now() > started_at + TimeDelta::minutes(i64::from(free_minutes)) {
+        return Err(Refusal::PowerBankNotReturned.into());
+    }
+    let mut snapshot = case::snapshot(&case.rental)?;
+    snapshot.free_minutes = snapshot.free_minutes.max(free_minutes);
+    let change =
+        rental::ActiveModel { package_snapshot: Set(serde_json::to_value(&snapshot)?), ..Default::default() };
+    rental::Entity::update_many().set(change).filter(rental::Column::Id.eq(case.rental.id)).exec(tx).await?;
+    note_wish(tx, &case.rental, reason).await
 }
 
 async fn note_wish(tx: &Tx, row: &rental::Model, reason: &str) -> Result<()> {

@@ -6,7 +6,7 @@ use super::machine::rental::{
 };
 use super::metrics::Applied;
 use super::pricing::{self, Bill, PackageSnapshot};
-use super::{CancelReason, News, cancel, overdue, places};
+use super::{CancelReason, News, cancel, overdue, places, remind};
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::incidents::{self, About};
@@ -70,7 +70,7 @@ impl Case {
             created_at: rental.created_at,
             expires_at: command.expires_at,
             max_clock_error: TimeDelta::milliseconds(i64::from(command.max_clock_error_ms)),
-            duration: TimeDelta::minutes(i64::from(snapshot.duration_minutes)),
+            duration: snapshot.time(),
             lost_after: TimeDelta::minutes(i64::from(snapshot.lost.after_minutes)),
         };
         let status = match rental.status {
@@ -339,6 +339,7 @@ impl Case {
         let news = match told {
             Told::Started => {
                 overdue::watch(tx, rental, due_at).await?;
+                remind::watch(tx, rental, due_at).await?;
                 let started_at = decision.next.started_at.unwrap_or(tx.now());
                 let station_name = self.station_name(tx, self.rental.station_id).await?;
                 News::Started { rental, user, code, station_name, started_at, due_at }
@@ -484,7 +485,7 @@ fn reason(event: Event) -> Option<String> {
         Event::Sighted { .. } => Some("evidence".to_owned()),
         Event::CancelAsked => Some("called off".to_owned()),
         Event::Staff(_) => Some("staff".to_owned()),
-        Event::DoubtAged | Event::DueReached | Event::LostReached => None,
+        Event::Extended { .. } | Event::DoubtAged | Event::DueReached | Event::LostReached => None,
     }
 }
 
@@ -503,9 +504,11 @@ fn reason_of(event: Event) -> CancelReason {
             | about::Event::Evidence(_) => CancelReason::EjectFailed,
             about::Event::Staff(_) => CancelReason::DecidedByStaff,
         },
-        Event::Sighted { .. } | Event::DoubtAged | Event::DueReached | Event::LostReached => {
-            CancelReason::EjectFailed
-        }
+        Event::Sighted { .. }
+        | Event::Extended { .. }
+        | Event::DoubtAged
+        | Event::DueReached
+        | Event::LostReached => CancelReason::EjectFailed,
         Event::CancelAsked => CancelReason::Withdrawn,
         Event::Staff(_) => CancelReason::DecidedByStaff,
     }

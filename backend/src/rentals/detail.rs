@@ -2,7 +2,7 @@
 
 use super::Refusal;
 use super::case;
-use super::pricing::{self, Bill};
+use super::pricing::{self, Bill, Extension};
 use crate::app::App;
 use crate::auth::Rider;
 use crate::db::Tx;
@@ -49,6 +49,10 @@ pub struct Rental {
     pub return_station: Option<RentalStation>,
     /// What was bought, as it was at the start.
     pub package: RentedPackage,
+    /// The rental whose power bank was swapped for this one's.
+    pub swapped_from: Option<RentalId>,
+    /// Time that was bought while it ran, in its order.
+    pub extensions: Vec<BoughtTime>,
     /// The bank.
     pub power_bank: Option<RentedBank>,
     /// What was set aside at the start.
@@ -109,8 +113,20 @@ pub struct RentedPackage {
     pub duration_minutes: u32,
     /// Its price.
     pub price: Money,
+    /// A bank that is back within so many minutes of the start costs nothing.
+    pub free_minutes: u32,
     /// When it is paid.
     pub payment_model: PaymentModel,
+}
+
+/// Time that was bought while a rental ran.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct BoughtTime {
+    /// How much.
+    #[schema(example = 60)]
+    pub minutes: u32,
+    /// What it costs.
+    pub cost: Money,
 }
 
 /// The bank of a rental.
@@ -243,11 +259,14 @@ pub(crate) async fn view(
                 name: snapshot.name.clone(),
                 duration_minutes: snapshot.duration_minutes,
                 price: entities::Paisa(snapshot.price_paisa).into(),
+                free_minutes: snapshot.free_minutes,
                 payment_model: match snapshot.payment {
                     pricing::Payment::Prepaid => PaymentModel::Prepaid,
                     pricing::Payment::Postpaid => PaymentModel::Postpaid,
                 },
             },
+            swapped_from: row.swapped_from,
+            extensions: snapshot.extensions.iter().map(BoughtTime::from).collect(),
             power_bank: row.power_bank_id.and_then(|id| banks.get(&id)).map(|bank| RentedBank {
                 serial_number: bank.serial_number.clone(),
                 battery_level: bank.battery_level,
@@ -266,6 +285,12 @@ pub(crate) async fn view(
         });
     }
     Ok(shown)
+}
+
+impl From<&Extension> for BoughtTime {
+    fn from(bought: &Extension) -> Self {
+        Self { minutes: bought.minutes, cost: entities::Paisa(bought.price_paisa).into() }
+    }
 }
 
 impl From<&station::Model> for RentalStation {

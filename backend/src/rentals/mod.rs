@@ -20,6 +20,8 @@ pub mod direct;
 pub mod start;
 
 pub mod cancel;
+pub mod extend;
+pub mod swap;
 
 pub mod delivery;
 pub mod gateway_client;
@@ -33,12 +35,14 @@ pub mod on_payments;
 
 pub mod forgotten;
 pub mod overdue;
+pub mod remind;
 pub mod reward;
 
 pub mod options;
 
 pub mod active;
 pub mod detail;
+pub mod events;
 pub mod history;
 pub mod late_fees;
 pub mod stats;
@@ -280,6 +284,14 @@ refusals! {
         PaymentRequired = 402 "payment_required" "It must be paid first.",
         PaidTooLate = 409 "paid_too_late" "The payment came too late to start a rental with it.",
         InsufficientPostpaidBalance = 402 "insufficient_postpaid_balance" "The wallet holds less than a postpaid rental needs.",
+        RentalNotStarted = 409 "rental_not_started" "The power bank is not out yet.",
+        RentalOverdue = 409 "rental_overdue" "The rental is overdue; return the power bank.",
+        MaxExtensionsReached = 409 "max_extensions_reached" "The rental cannot become longer any more.",
+        PowerBankStationMismatch = 409 "powerbank_station_mismatch" "The power bank was returned at another station.",
+        SwapWindowExpired = 409 "swap_window_expired" "It is too late to swap the power bank.",
+        AlreadySwapped = 409 "already_swapped" "The power bank was swapped already.",
+        SwapLimitExceeded = 409 "swap_limit_exceeded" "Too many power banks were swapped at this station today.",
+        NoSwapPowerBank = 409 "no_swap_powerbank_available" "No other power bank is free at this station.",
         PowerBankNotReturned = 409 "powerbank_not_returned" "The power bank is out; return it to end the rental.",
         NoDueAmount = 409 "no_due_amount" "Nothing is open for this rental.",
         PaymentAmountMismatch = 422 "payment_amount_mismatch" "Another amount is open; it is paid whole or not at all.",
@@ -289,6 +301,7 @@ refusals! {
         IssueAlreadyReported = 409 "issue_already_reported" "That was reported already; our staff are looking at it.",
         IssueAlreadyResolved = 409 "issue_already_resolved" "That report is dealt with already.",
         LocationTooSoon = 429 "location_too_soon" "A place was noted a moment ago.",
+        TooManyStreams = 429 "too_many_streams" "This rider watches enough rentals already.",
         InvalidRentalStatus = 409 "invalid_rental_status" "The rental is not in a state that allows this.",
     }
 }
@@ -300,11 +313,14 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(start::start_as_payment))
         .routes(routes!(options::calculate))
         .routes(routes!(cancel::cancel))
+        .routes(routes!(extend::extend))
+        .routes(routes!(swap::swap))
         .routes(routes!(dues::pay_due))
         .routes(routes!(dues::pay_due_as_payment))
         .routes(routes!(active::show))
         .routes(routes!(history::list))
         .routes(routes!(detail::show))
+        .routes(routes!(events::watch))
         .routes(routes!(stats::show))
         .routes(routes!(location::record))
         .routes(routes!(issues::report))

@@ -14,6 +14,8 @@
 //! | – compound | the sum of both |
 //! | – cap | at most `cap per day` for each begun day of lateness, 1 440 minutes each |
 //! | – lost | never more than a lost bank costs: bringing it back is never dearer than keeping it |
+//! | more time | its own price, paid when it is bought: due moves, the rate of lateness stays |
+//! | another bank | a rental that goes on with another bank costs what both together cost, less what the first one cost |
 //! | daily cap | both parts together at most this for each begun day since the start; a price that is held in advance stays |
 //! | lost bank | the whole base and the fee of a lost bank, no late fee ([`lost`]) |
 //!
@@ -52,6 +54,30 @@ pub struct PackageSnapshot {
     pub late_fee_version: Option<i32>,
     /// When a bank counts as lost, and what it costs then.
     pub lost: LostRule,
+    /// Time that was bought while it ran, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<Extension>,
+    /// What came before, where it goes on with another bank.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<Continued>,
+}
+
+/// More time, bought while a rental ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extension {
+    /// How much, minutes.
+    pub minutes: u32,
+    /// What it costs, VAT inside, however much of it is used.
+    pub price_paisa: i64,
+}
+
+/// What a rental that goes on with another bank has behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Continued {
+    /// Begun minutes with the banks before.
+    pub used_minutes: u32,
+    /// What was charged for the time with them, VAT inside.
+    pub charged_paisa: i64,
 }
 
 /// When a bank counts as lost.
@@ -146,11 +172,20 @@ impl Bill {
 
     /// One sentence a line, for people.
     pub fn lines(&self, package: &PackageSnapshot) -> Vec<(String, Paisa)> {
+        let more: i64 = package.extensions.iter().map(|extension| extension.price_paisa).sum();
+        // A free rental, and one whose time was paid with the bank before, costs less than its parts.
+        let more = if more > self.base.0 { 0 } else { more };
         let base = match package.payment {
             Payment::Prepaid => package.name.clone(),
             Payment::Postpaid => format!("{}: {} min", package.name, self.minutes),
         };
-        let mut lines = vec![(base, self.base)];
+        let mut lines = vec![(base, Paisa(self.base.0 - more))];
+        if more > 0 {
+            let bought = package.extensions.iter().filter(|extension| extension.price_paisa > 0);
+            lines.extend(bought.map(|extension| {
+                (format!("More time: {} min", extension.minutes), Paisa(extension.price_paisa))
+            }));
+        }
         if self.late_fee > Paisa(0) {
             lines.push((format!("Late return: {} min", self.late_minutes), self.late_fee));
         }
@@ -164,7 +199,7 @@ impl Bill {
 /// What is set aside when a rental starts; postpaid packages need `postpaid_minimum`.
 pub fn hold(package: &PackageSnapshot, postpaid_minimum: Paisa) -> Paisa {
     match package.payment {
-        Payment::Prepaid => Paisa(package.price_paisa),
+        Payment::Prepaid => paisa((base(package, 0) - charged_before(package)).max(0)),
         Payment::Postpaid => postpaid_minimum,
     }
 }
@@ -179,20 +214,24 @@ pub fn bill(package: &PackageSnapshot, started_at: DateTime<Utc>, ended_at: Date
     let ended_at = ended_at.max(started_at);
     let duration = i128::from(package.duration_minutes.max(1));
     let due_at = due_at(package, started_at);
-    let used = begun_minutes(ended_at - started_at).max(1);
+    let before = used_before(package);
+    let used = before + begun_minutes(ended_at - started_at).max(1);
     let minutes = begun_minutes(ended_at.min(due_at) - started_at).max(1);
     let late_minutes = begun_minutes(ended_at - due_at);
 
     let (base, late_fee) = if late_minutes == 0 && used <= i128::from(package.free_minutes) {
         (0, 0)
     } else {
-        let base = base(package, minutes.min(duration));
+        let base = (base(package, before + minutes) - charged_before(package)).max(0);
         let late_fee =
             late_fee(&package.late_fee, i128::from(package.price_paisa.max(0)), duration, late_minutes)
                 .min(i128::from(package.lost.fee_paisa.max(0)));
         match package.daily_cap_paisa {
             None => (base, late_fee),
-            Some(cap) => (base, late_fee.min((days_cap(cap, used) - base).max(0))),
+            Some(cap) => {
+                let left = days_cap(cap, used) - charged_before(package) - base;
+                (base, late_fee.min(left.max(0)))
+            }
         }
     };
     let on_time = late_minutes <= i128::from(package.late_fee.grace_minutes);
@@ -202,24 +241,48 @@ pub fn bill(package: &PackageSnapshot, started_at: DateTime<Utc>, ended_at: Date
 /// What a rental costs whose bank did not come back: the time agreed, and the bank. No late fee:
 /// if the bank comes back after all, [`bill`] says what its lateness costs instead.
 pub fn lost(package: &PackageSnapshot, started_at: DateTime<Utc>) -> Bill {
-    let duration = i128::from(package.duration_minutes.max(1));
-    let amounts = [base(package, duration), 0, i128::from(package.lost.fee_paisa.max(0))];
-    made(due_at(package, started_at), duration, i128::from(package.lost.after_minutes), false, amounts)
+    let base = (base(package, whole_time(package)) - charged_before(package)).max(0);
+    let amounts = [base, 0, i128::from(package.lost.fee_paisa.max(0))];
+    let (minutes, late) = (minutes_left(package), i128::from(package.lost.after_minutes));
+    made(due_at(package, started_at), minutes, late, false, amounts)
 }
 
 fn due_at(package: &PackageSnapshot, started_at: DateTime<Utc>) -> DateTime<Utc> {
-    started_at + TimeDelta::minutes(i64::from(package.duration_minutes.max(1)))
+    started_at + package.time()
 }
 
+/// What so many minutes cost in all, with any bank.
 fn base(package: &PackageSnapshot, minutes: i128) -> i128 {
     let price = i128::from(package.price_paisa.max(0));
-    match (package.payment, package.daily_cap_paisa) {
+    let more: i128 = package.extensions.iter().map(|bought| i128::from(bought.price_paisa.max(0))).sum();
+    let duration = i128::from(package.duration_minutes.max(1));
+    let minutes = minutes.min(duration);
+    more + match (package.payment, package.daily_cap_paisa) {
         (Payment::Prepaid, _) => price,
         (Payment::Postpaid, cap) => {
-            let used = price * minutes / i128::from(package.duration_minutes.max(1));
+            let used = price * minutes / duration;
             cap.map_or(used, |cap| used.min(days_cap(cap, minutes)))
         }
     }
+}
+
+/// All minutes that were bought.
+fn whole_time(package: &PackageSnapshot) -> i128 {
+    let more: i128 = package.extensions.iter().map(|bought| i128::from(bought.minutes)).sum();
+    i128::from(package.duration_minutes.max(1)) + more
+}
+
+/// Those of them that are left for this bank; one at least.
+fn minutes_left(package: &PackageSnapshot) -> i128 {
+    (whole_time(package) - used_before(package)).max(1)
+}
+
+fn used_before(package: &PackageSnapshot) -> i128 {
+    package.continues.map_or(0, |before| i128::from(before.used_minutes))
+}
+
+fn charged_before(package: &PackageSnapshot) -> i128 {
+    package.continues.map_or(0, |before| i128::from(before.charged_paisa.max(0)))
 }
 
 /// What all begun days of so many minutes may cost.
@@ -312,6 +375,11 @@ pub enum NotPriceable {
 }
 
 impl PackageSnapshot {
+    /// From the start until due.
+    pub fn time(&self) -> TimeDelta {
+        TimeDelta::minutes(i64::try_from(minutes_left(self)).unwrap_or(i64::MAX / 120_000))
+    }
+
     /// What a rider agrees to now; without an active late-fee row [`LateFeeRule::DEFAULT`] holds.
     pub fn take(
         package: &rental_package::Model,
@@ -341,6 +409,8 @@ impl PackageSnapshot {
             late_fee: late_fee.map_or(Ok(LateFeeRule::DEFAULT), LateFeeRule::try_from)?,
             late_fee_version: late_fee.map(|late_fee| late_fee.version),
             lost,
+            extensions: Vec::new(),
+            continues: None,
         })
     }
 }

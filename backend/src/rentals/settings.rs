@@ -2,9 +2,10 @@
 
 use super::pricing::{LostRule, PackageSnapshot};
 use crate::error::{Error, Result};
-use crate::limits;
+use crate::{app_config, limits};
+use entities::app_config as rows;
 use entities::money::Paisa;
-use entities::{app_config, late_fee_config, rental_package};
+use entities::{late_fee_config, rental_package};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use std::collections::HashMap;
 
@@ -19,13 +20,16 @@ pub(crate) async fn read(db: &impl ConnectionTrait) -> Result<Settings> {
         POSTPAID_MINIMUM,
         LOST_AFTER,
         LOST_FEE,
+        EXTENSIONS_MAX,
+        NO_CHARGE_MINUTES,
+        SWAP_MINUTES,
     ];
-    let rows = app_config::Entity::find()
-        .filter(app_config::Column::ConfigKey.is_in(keys))
-        .filter(app_config::Column::IsActive.eq(true))
+    let found = rows::Entity::find()
+        .filter(rows::Column::ConfigKey.is_in(keys))
+        .filter(rows::Column::IsActive.eq(true))
         .all(db)
         .await?;
-    Ok(Settings(rows.into_iter().map(|row| (row.config_key, row.config_value)).collect()))
+    Ok(Settings(found.into_iter().map(|row| (row.config_key, row.config_value)).collect()))
 }
 
 /// What a rider agrees to who takes `package` now.
@@ -65,6 +69,29 @@ impl Settings {
         })
     }
 
+    /// How often a rental may become longer.
+    pub(crate) fn extensions_max(&self) -> Result<usize> {
+        Ok(usize::try_from(self.whole(EXTENSIONS_MAX)?).unwrap_or(0))
+    }
+
+    /// A rider who calls it off so soon after the start and brings the bank back by then pays nothing.
+    pub(crate) fn no_charge_minutes(&self) -> Result<u32> {
+        Ok(u32::try_from(self.whole(NO_CHARGE_MINUTES)?).unwrap_or(0))
+    }
+
+    /// How soon after the start a bank that was brought back may be swapped.
+    pub(crate) fn swap_minutes(&self) -> Result<i64> {
+        self.whole(SWAP_MINUTES)
+    }
+
+    /// A whole number as staff set it, or as it was born.
+    fn whole(&self, name: &'static str) -> Result<i64> {
+        let key = app_config::key(name).ok_or_else(|| unreadable(name, "not in the list of settings"))?;
+        let text = self.0.get(name).map_or(key.default, String::as_str);
+        let value = key.parse(text.trim()).and_then(|value| value.as_i64());
+        value.ok_or_else(|| unreadable(name, key.must_be()))
+    }
+
     fn rupees(&self, key: &str, otherwise: Paisa) -> Result<Paisa> {
         let Some(rupees) = self.0.get(key) else { return Ok(otherwise) };
         Paisa::parse(rupees.trim()).map_err(|error| unreadable(key, error))
@@ -78,3 +105,6 @@ fn unreadable(key: &str, error: impl std::fmt::Display) -> Error {
 const POSTPAID_MINIMUM: &str = "POSTPAID_MINIMUM_BALANCE";
 const LOST_AFTER: &str = "LOST_AFTER_HOURS";
 const LOST_FEE: &str = "LOST_FEE";
+const EXTENSIONS_MAX: &str = "MAX_RENTAL_EXTENSIONS";
+const NO_CHARGE_MINUTES: &str = "NO_CHARGE_RENTAL_CANCELLATION_TIME";
+const SWAP_MINUTES: &str = "SWAPPING_MAX_TIME";

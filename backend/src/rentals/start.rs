@@ -4,7 +4,7 @@
 //! rental, the money set aside, the command and the job that delivers it. The rider gets 202 and
 //! watches the rental; the bank comes when the station has spoken.
 
-mod draft;
+pub(super) mod draft;
 
 use self::draft::Draft;
 use super::detail::{self, Rental};
@@ -105,9 +105,18 @@ pub(super) async fn begin(tx: &Tx, app: &App, user: UserId, wanted: &StartRental
     preconditions::is_reachable(app, &asked.station)?;
 
     let (snapshot, hold) = agree(tx, &asked).await?;
-    let payment = how_paid(tx, user, &snapshot, hold, wanted).await?;
-    let agreed = Draft { user, station: &asked.station, package: &asked.package, snapshot: &snapshot, hold };
-    let (rental, bank, slot) = draft::take_bank(tx, &agreed, wanted.power_bank_sn.as_deref()).await?;
+    let agreed = Draft {
+        user,
+        station: &asked.station,
+        package: &asked.package,
+        snapshot: &snapshot,
+        hold,
+        swapped_from: None,
+    };
+    let serial = wanted.power_bank_sn.as_deref();
+    let taken = draft::take_bank(tx, &agreed, |bank| draft::is_wanted(bank, serial)).await?;
+    let (rental, bank, slot) = taken.ok_or(draft::no_bank(serial))?;
+    let payment = how_paid(tx, user, &snapshot, hold, (wanted.payment_mode, wanted.points_to_use)).await?;
     draft::set_aside(tx, user, rental.id, &snapshot, payment).await?;
     let life = TimeDelta::milliseconds(i64::from(app.settings.backend.eject_life_ms));
     draft::order_eject(tx, &rental, &bank, &slot, life).await?;
@@ -153,19 +162,19 @@ async fn agree(tx: &Tx, asked: &Asked) -> Result<(PackageSnapshot, Paisa)> {
 }
 
 /// From what the hold is taken. A postpaid rental's is a minimum balance: money alone.
-async fn how_paid(
+pub(super) async fn how_paid(
     tx: &Tx,
     user: UserId,
     snapshot: &PackageSnapshot,
     hold: Paisa,
-    wanted: &StartRental,
+    (mode, points_to_use): (PaymentMode, Option<i32>),
 ) -> Result<Split> {
-    let with_points = matches!(wanted.payment_mode, PaymentMode::Points | PaymentMode::WalletPoints);
+    let with_points = matches!(mode, PaymentMode::Points | PaymentMode::WalletPoints);
     if with_points && snapshot.payment == Payment::Postpaid {
         return Err(Refusal::PaymentModeNotSupported.into());
     }
     let at_hand = points::balance(tx, user).await?.current;
-    let planned = split::plan(hold, wanted.payment_mode, wanted.points_to_use, at_hand);
+    let planned = split::plan(hold, mode, points_to_use, at_hand);
     planned.map_err(|mismatch| {
         let detail = format!("NPR {hold} needs {} points at most.", mismatch.points_needed);
         payments::Refusal::SplitMismatch.problem().detail(detail).into()

@@ -59,6 +59,8 @@ pub struct Model {
     pub seat_released_at: Option<DateTimeUtc>,
     /// Ours. When its bank was charged as lost; kept when the bank came back after all.
     pub lost_at: Option<DateTimeUtc>,
+    /// Ours. The rental whose bank was no good, and which goes on with this one.
+    pub swapped_from: Option<RentalId>,
     pub created_at: DateTimeUtc,
 }
 

@@ -136,6 +136,7 @@ fn write_statement(
         EntryKind::Adjustment => WalletTransactionType::Adjustment,
         EntryKind::TopUp
         | EntryKind::RentalHold
+        | EntryKind::ExtensionHold
         | EntryKind::HoldVoid
         | EntryKind::RentalCapture
         | EntryKind::RentalDue

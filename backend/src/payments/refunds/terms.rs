@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use entities::id::{LedgerEntryId, PaymentAttemptId, RentalId, TransactionId};
+use entities::id::{LedgerEntryId, PaymentAttemptId, RentalExtensionId, RentalId, TransactionId};
 use entities::ledger_account::LedgerAccountKind;
 use entities::money::Paisa;
 use entities::refund::{self, RefundDestination, RefundStatus};
 use entities::rental::{self, RentalStatus};
 use entities::transaction::{self, TransactionStatus, TransactionType};
-use entities::{ledger_account, ledger_entry, ledger_posting};
+use entities::{ledger_account, ledger_entry, ledger_posting, rental_extension};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::error::{Error, Result};
@@ -139,8 +139,17 @@ async fn charge_of(db: &impl ConnectionTrait, rental: RentalId) -> Result<Charge
             .add(ledger_entry::Column::BusinessKey.is_in(keys))
     };
     let refunded = refunds.iter().map(|refund| refund.id.to_string()).collect();
+    let extensions: Vec<RentalExtensionId> = rental_extension::Entity::find()
+        .select_only()
+        .column(rental_extension::Column::Id)
+        .filter(rental_extension::Column::RentalId.eq(rental))
+        .into_tuple()
+        .all(db)
+        .await?;
+    let extended = extensions.iter().map(ToString::to_string).collect();
     let entries = Condition::any()
         .add(entry_of(&kinds, vec![rental.to_string()]))
+        .add(entry_of(&[EntryKind::ExtensionHold], extended))
         .add(entry_of(&[EntryKind::RefundToWallet], refunded));
     let entries: Vec<LedgerEntryId> = ledger_entry::Entity::find()
         .select_only()

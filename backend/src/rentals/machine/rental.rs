@@ -162,6 +162,11 @@ pub enum Event {
     },
     /// The rider does not want it any more.
     CancelAsked,
+    /// The rider has paid for more time.
+    Extended {
+        /// So much more.
+        by: TimeDelta,
+    },
     /// Time has passed in doubt.
     DoubtAged,
     /// Its time is over.
@@ -215,6 +220,17 @@ impl Rental {
                     Status::Active | Status::Overdue | Status::Lost | Status::Completed | Status::Cancelled,
                     _,
                 ) => Decision::nothing(self),
+            },
+            Event::Extended { by } => match self.status {
+                Status::Active if now < self.due_at && self.hold == Hold::Held => {
+                    Decision::nothing(Self { due_at: self.due_at + by, ..self })
+                }
+                Status::Pending
+                | Status::Active
+                | Status::Overdue
+                | Status::Lost
+                | Status::Completed
+                | Status::Cancelled => Decision::nothing(self),
             },
             Event::DoubtAged => self.doubt_aged(terms, now),
             Event::DueReached => match self.status {

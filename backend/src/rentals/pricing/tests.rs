@@ -19,7 +19,13 @@ fn package(
         late_fee,
         late_fee_version: Some(1),
         lost: LostRule { after_minutes: 1_440, fee_paisa: 500_000 },
+        extensions: Vec::new(),
+        continues: None,
     }
+}
+
+fn more(minutes: u32, price_paisa: i64) -> Extension {
+    Extension { minutes, price_paisa }
 }
 
 /// "Hourly 2x after 2 m": twice the rate, two minutes of grace, NPR 100 a day.
@@ -113,6 +119,51 @@ fn free_minutes_and_the_daily_cap_follow_the_table() {
 }
 
 #[test]
+fn more_time_moves_due_and_costs_its_own_price() {
+    use Payment::{Postpaid, Prepaid};
+    #[rustfmt::skip]
+    let table = [
+        // payment,         minutes,   base,  late fee, late minutes
+        (Prepaid,                10, 12_500,         0,    0),
+        (Prepaid,               180, 12_500,         0,    0),
+        // Three minutes late, one beyond the grace, at the rate of the package.
+        (Prepaid,               183, 12_500,       166,    3),
+        (Postpaid,               30, 10_000,         0,    0),
+        (Postpaid,               60, 12_500,         0,    0),
+        (Postpaid,              180, 12_500,         0,    0),
+        (Postpaid,              183, 12_500,       166,    3),
+    ];
+    for (payment, minutes, base, late_fee, late_minutes) in table {
+        let package = PackageSnapshot {
+            extensions: vec![more(60, 5_000), more(60, 2_500)],
+            ..package(payment, 5_000, 60, HOURLY_TWICE)
+        };
+        let bill = bill(&package, START, START + TimeDelta::minutes(minutes));
+        let case = format!("{payment:?} {minutes} min");
+        assert_eq!(
+            (bill.base.0, bill.late_fee.0, bill.late_minutes),
+            (base, late_fee, late_minutes),
+            "{case}"
+        );
+        assert_eq!(bill.due_at, START + TimeDelta::minutes(180));
+        let lines = bill.lines(&package);
+        assert_eq!(lines.iter().map(|(_, amount)| amount.0).sum::<i64>(), bill.total.0, "{case}");
+        assert_eq!(lines[2], ("More time: 60 min".to_owned(), Paisa(2_500)));
+    }
+}
+
+#[test]
+fn a_free_return_makes_the_time_that_was_bought_free_too() {
+    let package = PackageSnapshot {
+        free_minutes: 5,
+        extensions: vec![more(60, 5_000)],
+        ..package(Payment::Prepaid, 5_000, 60, HOURLY_TWICE)
+    };
+    let bill = bill(&package, START, START + TimeDelta::minutes(5));
+    assert_eq!((bill.total, bill.lines(&package).len()), (Paisa(0), 1));
+}
+
+#[test]
 fn a_lost_bank_costs_the_time_and_the_bank() {
     for (payment, base) in [(Payment::Prepaid, 5_000), (Payment::Postpaid, 5_000)] {
         let package = package(payment, 5_000, 60, LateFeeRule::DEFAULT);
@@ -161,6 +212,7 @@ prop_compose! {
         free_minutes in 0..500_u32,
         daily_cap_paisa in proptest::option::of(0..10_000_000_i64),
         lost_fee_paisa in prop_oneof![0..1_000_000_i64, Just(i64::MAX / 8)],
+        extensions in proptest::collection::vec((1..50_000_u32, 0..10_000_000_i64), 0..4),
     ) -> PackageSnapshot {
         let payment = if prepaid { Payment::Prepaid } else { Payment::Postpaid };
         let late_fee = LateFeeRule { rate, grace_minutes, cap_per_day_paisa };
@@ -168,9 +220,15 @@ prop_compose! {
             free_minutes,
             daily_cap_paisa,
             lost: LostRule { after_minutes: 1_440, fee_paisa: lost_fee_paisa },
+            extensions: extensions.into_iter().map(|(minutes, price_paisa)| more(minutes, price_paisa)).collect(),
             ..package(payment, price_paisa, duration_minutes, late_fee)
         }
     }
+}
+
+/// What the time costs that was bought on the way.
+fn bought(package: &PackageSnapshot) -> i64 {
+    package.extensions.iter().map(|extension| extension.price_paisa).sum()
 }
 
 proptest! {
@@ -187,15 +245,14 @@ proptest! {
     fn a_bill_is_never_negative_and_its_parts_are_the_whole(package in any_package(), seconds in -1_000_000..20_000_000_i64) {
         let bill = bill(&package, START, START + TimeDelta::seconds(seconds));
         prop_assert!(bill.base.0 >= 0 && bill.late_fee.0 >= 0);
-        prop_assert!(bill.base.0 <= package.price_paisa);
+        prop_assert!(bill.base.0 <= package.price_paisa + bought(&package));
         prop_assert_eq!(bill.base.0 + bill.late_fee.0, bill.total.0);
         prop_assert_eq!(bill.split.net.0 + bill.split.vat.0, bill.total.0);
     }
 
     #[test]
     fn the_cap_of_each_begun_day_holds(package in any_package(), late_seconds in 1..20_000_000_i64) {
-        let duration = TimeDelta::minutes(i64::from(package.duration_minutes));
-        let bill = bill(&package, START, START + duration + TimeDelta::seconds(late_seconds));
+        let bill = bill(&package, START, START + package.time() + TimeDelta::seconds(late_seconds));
         if let Some(cap) = package.late_fee.cap_per_day_paisa {
             prop_assert!(bill.late_fee.0 <= cap * ((late_seconds + 86_399) / 86_400));
         }
@@ -206,8 +263,8 @@ proptest! {
         let bill = bill(&package, START, START + TimeDelta::seconds(seconds));
         if let Some(cap) = package.daily_cap_paisa {
             let days = ((seconds + 86_399) / 86_400).max(1);
-            let in_advance = if package.payment == Payment::Prepaid { package.price_paisa } else { 0 };
-            prop_assert!(bill.total.0 <= (cap * days).max(in_advance));
+            let in_advance = if package.payment == Payment::Prepaid { package.price_paisa } else { cap * days };
+            prop_assert!(bill.total.0 <= (cap * days).max(in_advance + bought(&package)));
         }
     }
 
@@ -215,7 +272,7 @@ proptest! {
     fn a_return_within_the_free_minutes_costs_nothing(package in any_package(), seconds in 0..30_000_i64) {
         let bill = bill(&package, START, START + TimeDelta::seconds(seconds));
         let minutes = (seconds + 59) / 60;
-        let is_free = minutes.max(1) <= i64::from(package.free_minutes) && minutes <= i64::from(package.duration_minutes);
+        let is_free = minutes.max(1) <= i64::from(package.free_minutes) && minutes <= package.time().num_minutes();
         if is_free {
             prop_assert_eq!(bill.total, Paisa(0));
         }
@@ -227,6 +284,25 @@ proptest! {
         let lost = lost(&package, START);
         prop_assert!(returned.base <= lost.base && returned.late_fee <= lost.lost_bank);
         prop_assert_eq!(lost.split.net.0 + lost.split.vat.0, lost.total.0);
+    }
+
+    #[test]
+    fn two_banks_cost_what_one_would_have(package in any_package(), first in 0..80_000_i64, second in 0..80_000_i64) {
+        let first_bill = bill(&package, START, START + TimeDelta::seconds(first));
+        prop_assume!(first_bill.late_minutes == 0 && first_bill.minutes < (package.time().num_minutes()));
+        let after = PackageSnapshot {
+            continues: Some(Continued {
+                used_minutes: u32::try_from(first_bill.minutes).unwrap(),
+                charged_paisa: first_bill.base.0,
+            }),
+            ..package.clone()
+        };
+        let second_bill = bill(&after, START, START + TimeDelta::seconds(second));
+        // A begun minute counts with each bank.
+        let together = TimeDelta::minutes(first_bill.minutes + (second.max(1) + 59) / 60);
+        let one = bill(&package, START, START + together);
+        prop_assert_eq!(first_bill.total.0 + second_bill.total.0, one.total.0);
+        prop_assert_eq!(one.due_at - START, second_bill.due_at - START + TimeDelta::minutes(first_bill.minutes));
     }
 
     #[test]

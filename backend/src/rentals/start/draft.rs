@@ -20,42 +20,48 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveModelTrait, EntityTrait, Set};
 
 /// What was agreed, before there is a rental.
-pub(super) struct Draft<'a> {
-    pub(super) user: UserId,
-    pub(super) station: &'a station::Model,
-    pub(super) package: &'a rental_package::Model,
-    pub(super) snapshot: &'a PackageSnapshot,
-    pub(super) hold: Paisa,
+pub(in crate::rentals) struct Draft<'a> {
+    pub(in crate::rentals) user: UserId,
+    pub(in crate::rentals) station: &'a station::Model,
+    pub(in crate::rentals) package: &'a rental_package::Model,
+    pub(in crate::rentals) snapshot: &'a PackageSnapshot,
+    pub(in crate::rentals) hold: Paisa,
+    /// The rental that goes on with this one.
+    pub(in crate::rentals) swapped_from: Option<RentalId>,
 }
 
-/// R1: the partial unique index lets one of two riders have the bank; the other gets the next one.
-pub(super) async fn take_bank(
+/// A bank that is taken, its rental, and its slot.
+pub(in crate::rentals) type Taken = (rental::Model, power_bank::Model, station_slot::Model);
+
+/// R1: the partial unique index lets one of two riders have the bank; the other gets the next one. Nothing if none
+/// of those that the rider would take is free.
+pub(in crate::rentals) async fn take_bank(
     tx: &Tx,
     draft: &Draft<'_>,
-    wanted: Option<&str>,
-) -> Result<(rental::Model, power_bank::Model, station_slot::Model)> {
+    is_wanted: impl Fn(&power_bank::Model) -> bool,
+) -> Result<Option<Taken>> {
     let candidates = stations::rentable_banks(tx, draft.station.id).await?;
-    let candidates = candidates.into_iter().filter(|bank| is_wanted(bank, wanted));
+    let candidates = candidates.into_iter().filter(|bank| is_wanted(bank));
     for bank in candidates.take(limits::BANKS_TRIED_MAX) {
         let Some(slot_id) = bank.current_slot else { continue };
         let Some(slot) = station_slot::Entity::find_by_id(slot_id).one(tx).await? else { continue };
         let Some(rental) = insert(tx, draft, &bank, &slot).await? else { continue };
         if inventory::reserve(tx, bank.id).await? {
-            return Ok((rental, bank, slot));
+            return Ok(Some((rental, bank, slot)));
         }
         // It left its slot between the two statements, or staff took it out of use.
         rental::Entity::delete_by_id(rental.id).exec(tx).await?;
     }
-    Err(no_bank(wanted).into())
+    Ok(None)
 }
 
 /// Whether the rider would take this bank: a certain one, or any.
-pub(super) fn is_wanted(bank: &power_bank::Model, wanted: Option<&str>) -> bool {
+pub(in crate::rentals) fn is_wanted(bank: &power_bank::Model, wanted: Option<&str>) -> bool {
     wanted.is_none_or(|serial| bank.serial_number.eq_ignore_ascii_case(serial))
 }
 
 /// What to say when there is none.
-pub(super) fn no_bank(wanted: Option<&str>) -> Refusal {
+pub(in crate::rentals) fn no_bank(wanted: Option<&str>) -> Refusal {
     if wanted.is_some() { Refusal::RequestedPowerBankUnavailable } else { Refusal::NoPowerBanks }
 }
 
@@ -80,7 +86,7 @@ async fn insert(
         status: Set(RentalStatus::Pending),
         started_at: Set(None),
         ended_at: Set(None),
-        due_at: Set(now + TimeDelta::minutes(i64::from(draft.snapshot.duration_minutes))),
+        due_at: Set(now + draft.snapshot.time()),
         amount_paid_paisa: Set(Paisa::ZERO),
         overdue_amount_paisa: Set(Paisa::ZERO),
         payment_status: Set(RentalPaymentStatus::Pending),
@@ -97,6 +103,7 @@ async fn insert(
         cancel_reason: Set(None),
         seat_released_at: Set(None),
         lost_at: Set(None),
+        swapped_from: Set(draft.swapped_from),
         created_at: Set(now),
     };
     let inserted = rental::Entity::insert(row)
@@ -110,7 +117,7 @@ async fn insert(
 }
 
 /// Sets the money aside. A refusal names what the rider would need.
-pub(super) async fn set_aside(
+pub(in crate::rentals) async fn set_aside(
     tx: &Tx,
     user: UserId,
     rental: RentalId,
@@ -138,7 +145,7 @@ pub(super) async fn set_aside(
 }
 
 /// Writes the command, valid for `life`, and the job that delivers it.
-pub(super) async fn order_eject(
+pub(in crate::rentals) async fn order_eject(
     tx: &Tx,
     rental: &rental::Model,
     bank: &power_bank::Model,

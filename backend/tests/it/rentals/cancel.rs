@@ -70,8 +70,34 @@ async fn what_was_sent_already_is_decided_by_the_station() {
         assert_eq!(world.money(&rider).await, (45_000, 5_000));
         world.verdict(id, Verdict::Done).await;
         assert_eq!(world.rental(id).await.status, RentalStatus::Active);
+        world.advance_s(301);
         world.cancel(&rider, id, "call-it-off-again").await.problem(409, "powerbank_not_returned");
         assert_eq!(world.money(&rider).await, (45_000, 5_000));
         world.books_agree().await;
+    }
+}
+
+#[tokio::test]
+async fn a_bank_that_is_out_costs_nothing_if_it_is_called_off_and_back_in_time() {
+    for world in World::on_each_backend().await {
+        let a = world.station("A", &[Some(1)]).await;
+        for (called_off, returned_after_s, paid) in
+            [(true, 299, 0), (true, 300, 0), (true, 301, 5_000), (false, 60, 5_000)]
+        {
+            let rider = world.rider(500).await;
+            let id = world.start_and_eject(&rider, "A").await;
+            world.advance_s(30);
+            if called_off {
+                let asked = world.cancel(&rider, id, "call-it-off").await;
+                assert_eq!((asked.status.as_u16(), &asked.body["status"]), (202, &json!("active")));
+                assert_eq!(asked.body["package"]["free_minutes"], 5);
+            }
+            world.advance_s(returned_after_s - 30);
+            world.insert(a, 1, 1).await;
+            world.settle().await;
+            assert_eq!(world.rental(id).await.status, RentalStatus::Completed);
+            assert_eq!(world.money(&rider).await, (50_000 - paid, 0), "{called_off} {returned_after_s}");
+        }
+        world.all_books_agree().await;
     }
 }

@@ -47,6 +47,7 @@ create table rentals (
     cancel_reason text,
     seat_released_at timestamptz,
     lost_at timestamptz,
+    swapped_from uuid references rentals (id),
     created_at timestamptz not null,
     check (status not in ('active', 'overdue', 'lost', 'completed') or started_at is not null),
     check (status <> 'lost' or lost_at is not null),
@@ -55,6 +56,7 @@ create table rentals (
 create unique index rentals_open_power_bank on rentals (power_bank_id) where status in ('pending', 'active', 'overdue');
 create unique index rentals_lost_power_bank on rentals (power_bank_id) where status = 'lost';
 create index rentals_user on rentals (user_id, created_at, id);
+create index rentals_swapped on rentals (swapped_from) where swapped_from is not null;
 create index rentals_open on rentals (status, due_at) where status in ('pending', 'active', 'overdue');
 create index rentals_unpaid on rentals (user_id) where due_paisa > 0;
 create index rentals_station on rentals (station_id, created_at);

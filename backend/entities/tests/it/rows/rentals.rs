@@ -56,6 +56,7 @@ impl Sample for rental::Entity {
             cancel_reason: Some("cancel reason".to_owned()),
             seat_released_at: Some(at(25)),
             lost_at: None,
+            swapped_from: None,
             created_at: at(25),
         }
     }
