@@ -356,6 +356,8 @@ pub const COMMAND_REASON_MIN: usize = 3;
 pub const COMMAND_REASON_MAX: usize = 500;
 /// The pause between two places of a rider's telephone that a rental keeps.
 pub const LOCATION_PAUSE: chrono::TimeDelta = chrono::TimeDelta::seconds(10);
+/// How long where riders were is kept: until whatever went wrong with a rental is settled.
+pub const LOCATION_KEPT: chrono::TimeDelta = chrono::TimeDelta::days(90);
 /// A telephone that knows its place less well does not know it, metres.
 pub const LOCATION_ACCURACY_MAX_M: f64 = 100_000.0;
 /// Places of a rental that staff see.

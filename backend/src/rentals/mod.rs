@@ -298,8 +298,8 @@ refusals! {
         ParkedEventNotFound = 404 "parked_event_not_found" "There is no parked event with such an incident.",
         EventNotApplicable = 409 "event_not_applicable" "The event still cannot be applied.",
         OwnRental = 403 "own_rental" "Nobody decides about a rental of their own.",
-        IssueAlreadyReported = 409 "issue_already_reported" "That was reported already; our staff are looking at it.",
-        IssueAlreadyResolved = 409 "issue_already_resolved" "That report is dealt with already.",
+        IssueAlreadyReported = 409 "rental_issue_already_reported" "That was reported already; our staff are looking at it.",
+        IssueAlreadyResolved = 409 "rental_issue_already_resolved" "That report is dealt with already.",
         LocationTooSoon = 429 "location_too_soon" "A place was noted a moment ago.",
         TooManyStreams = 429 "too_many_streams" "This rider watches enough rentals already.",
         InvalidRentalStatus = 409 "invalid_rental_status" "The rental is not in a state that allows this.",
@@ -331,6 +331,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(staff::list))
         .routes(routes!(staff_detail::show))
         .routes(routes!(staff::decide))
+        .routes(routes!(staff::force_complete))
         .routes(routes!(remote::order))
         .routes(routes!(remote::view::list))
         .routes(routes!(remote::view::show))

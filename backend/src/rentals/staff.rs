@@ -5,12 +5,12 @@ use super::detail::{self, Rental};
 use super::machine::rental::{Event, StaffDecision};
 use super::{Refusal, history, places};
 use crate::app::App;
-use crate::audit;
 use crate::auth::{Permission, Staff};
 use crate::calendar::{end_of_day_in_nepal, start_of_day_in_nepal};
-use crate::error::{Error, ProblemBody, Result};
+use crate::error::{Error, Problem, ProblemBody, Result};
 use crate::extract::{Json, Path, Query};
 use crate::page::{Cursor, Page, PageQuery};
+use crate::{audit, limits};
 use axum::extract::State;
 use chrono::{DateTime, NaiveDate, Utc};
 use entities::command::{self, CommandState};
@@ -76,6 +76,19 @@ pub struct Decide {
     #[serde(default)]
     pub at: Option<DateTime<Utc>>,
     /// How they know.
+    #[schema(min_length = 1, max_length = 1_000, example = "The rider handed it in at our office")]
+    pub reason: String,
+}
+
+/// A rental that ends although no station saw its bank.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForceComplete {
+    /// When the bank came back; now if absent.
+    #[serde(default)]
+    pub at: Option<DateTime<Utc>>,
+    /// How they know.
+    #[schema(min_length = 1, max_length = 1_000, example = "The rider handed it in at our office")]
     pub reason: String,
 }
 
@@ -157,7 +170,31 @@ pub(crate) async fn decide(
     Path(id): Path<RentalId>,
     Json(decide): Json<Decide>,
 ) -> Result<Json<Rental>> {
+    settle(&app, staff, id, decide).await
+}
+
+/// Ends a rental whose power bank is in our hands: the decision `returned` by its own name. It is charged for the time
+/// until then.
+#[utoipa::path(post, path = "/admin/rentals/{id}/force-complete", tag = "staff", extensions(("x-permission" = json!(Permission::RentalsChange))), security(("staff" = [])),
+    params(("id" = RentalId, Path)), request_body = ForceComplete,
+    responses((status = 200, body = Rental), (status = "4XX", body = ProblemBody), (status = 503, body = ProblemBody)))]
+pub(crate) async fn force_complete(
+    State(app): State<App>,
+    staff: Staff,
+    Path(id): Path<RentalId>,
+    Json(ForceComplete { at, reason }): Json<ForceComplete>,
+) -> Result<Json<Rental>> {
+    settle(&app, staff, id, Decide { decision: Decision::Returned, at, reason }).await
+}
+
+async fn settle(app: &App, staff: Staff, id: RentalId, decide: Decide) -> Result<Json<Rental>> {
     staff.may(Permission::RentalsChange)?;
+    if !(1..=limits::DESCRIPTION_MAX).contains(&decide.reason.trim().chars().count())
+        || decide.reason.contains('\0')
+    {
+        let detail = format!("must have 1 to {} characters", limits::DESCRIPTION_MAX);
+        return Err(Problem::invalid("/reason", detail).into());
+    }
     let write = app.db.write(move |tx| {
         let (decide, staff) = (decide.clone(), staff.clone());
         Box::pin(async move {

@@ -148,6 +148,10 @@ struct Asked {
 async fn look_up(tx: &Tx, wanted: &StartRental) -> Result<Asked> {
     let package = rental_package::Entity::find_by_id(wanted.package_id).one(tx).await?;
     let package = package.filter(|package| package.is_active).ok_or(Refusal::PackageNotFound)?;
+    // PostgreSQL takes no text with this character, and no station has it.
+    if wanted.station_sn.contains('\0') {
+        return Err(stations::Refusal::StationNotFound.into());
+    }
     let station =
         station::Entity::find().filter(station::Column::SerialNumber.eq(&wanted.station_sn)).one(tx).await?;
     let station = station.ok_or(stations::Refusal::StationNotFound)?;

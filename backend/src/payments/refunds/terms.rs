@@ -9,7 +9,7 @@ use entities::refund::{self, RefundDestination, RefundStatus};
 use entities::rental::{self, RentalStatus};
 use entities::transaction::{self, TransactionStatus, TransactionType};
 use entities::{ledger_account, ledger_entry, ledger_posting, rental_extension};
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 
 use crate::error::{Error, Result};
 use crate::payments::Refusal;
@@ -126,13 +126,8 @@ async fn charge_of(db: &impl ConnectionTrait, rental: RentalId) -> Result<Charge
         return Err(Refusal::RentalIsLost.into());
     }
     let refunds = of_rental(db, rental).await?;
-    let kinds = [
-        EntryKind::RentalHold,
-        EntryKind::HoldVoid,
-        EntryKind::RentalCapture,
-        EntryKind::RentalDue,
-        EntryKind::LostBankFound,
-    ];
+    let kinds =
+        [EntryKind::RentalHold, EntryKind::HoldVoid, EntryKind::RentalCapture, EntryKind::LostBankFound];
     let entry_of = |kinds: &[EntryKind], keys: Vec<String>| {
         Condition::all()
             .add(ledger_entry::Column::Kind.is_in(kinds.iter().map(|kind| kind.as_str())))
@@ -147,7 +142,17 @@ async fn charge_of(db: &impl ConnectionTrait, rental: RentalId) -> Result<Charge
         .all(db)
         .await?;
     let extended = extensions.iter().map(ToString::to_string).collect();
+    // A rental may have had more than one open amount; each has its receipt.
+    let receipts = transaction::Entity::find()
+        .select_only()
+        .column(transaction::Column::EntryId)
+        .filter(transaction::Column::RelatedRental.eq(rental))
+        .into_query();
+    let dues = Condition::all()
+        .add(ledger_entry::Column::Kind.eq(EntryKind::RentalDue.as_str()))
+        .add(ledger_entry::Column::Id.in_subquery(receipts));
     let entries = Condition::any()
+        .add(dues)
         .add(entry_of(&kinds, vec![rental.to_string()]))
         .add(entry_of(&[EntryKind::ExtensionHold], extended))
         .add(entry_of(&[EntryKind::RefundToWallet], refunded));

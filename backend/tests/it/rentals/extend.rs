@@ -10,13 +10,13 @@ use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
 impl World {
-    async fn extend(&self, rider: &Rider, id: RentalId, key: &str, more: Value) -> Answer {
+    pub(super) async fn extend(&self, rider: &Rider, id: RentalId, key: &str, more: Value) -> Answer {
         let mut body = json!({ "package_id": ONE_HOUR });
         for (name, value) in more.as_object().unwrap() {
             body[name] = value.clone();
         }
         let path = format!("/api/v1/rentals/{id}/extend");
-        self.test.bearer(&rider.token).post_once(key, &path, body).await
+        self.test.bearer(&rider.token).post_once(&format!("extend-{key}"), &path, body).await
     }
 
     /// Titles of what the rider was told, newest first.

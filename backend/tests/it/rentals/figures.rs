@@ -2,6 +2,7 @@
 
 use super::world::{ONE_HOUR, World};
 use crate::staff::staff_token;
+use backend::staff::NewStaff;
 use entities::admin_profile::AdminRole;
 use protocol::control::Verdict;
 use serde_json::json;
@@ -84,4 +85,37 @@ async fn numbers_and_filters_show_what_happened() {
         );
         staff.get(&format!("/api/v1/admin/rentals/{ONE_HOUR}")).await.problem(404, "rental_not_found");
     }
+}
+
+#[tokio::test]
+async fn staff_end_a_rental_whose_bank_is_in_their_hands() {
+    for world in World::on_each_backend().await {
+        world.station("A", &[Some(1)]).await;
+        let rider = world.rider(500).await;
+        let id = world.start_and_eject(&rider, "A").await;
+        world.advance_s(600);
+        let path = format!("/api/v1/admin/rentals/{id}/force-complete");
+        let moderator = world.test.bearer(staff_token(&world.test, AdminRole::Moderator).await);
+        moderator.post(&path, json!({ "reason": "handed in" })).await.problem(403, "forbidden");
+        let staff = world.test.bearer(admin_token(&world.test).await);
+        staff.post(&path, json!({ "reason": " " })).await.problem(422, "validation_failed");
+        let ended = staff.post(&path, json!({ "reason": "handed in" })).await.ok();
+        assert_eq!(
+            (&ended["status"], &ended["amount_paid"]["amount"]),
+            (&json!("completed"), &json!("50.00"))
+        );
+        staff.post(&path, json!({ "reason": "handed in" })).await.problem(409, "invalid_rental_status");
+        assert_eq!(world.money(&rider).await, (45_000, 0));
+        world.all_books_agree().await;
+    }
+}
+
+/// Another member of staff than the moderator.
+async fn admin_token(test: &crate::test_app::TestApp) -> String {
+    let (email, password) = ("gita@chautari.example", "correct horse battery");
+    let new = NewStaff { email: email.to_owned(), password: password.to_owned(), role: AdminRole::Admin };
+    backend::staff::create(&test.app, new).await.unwrap();
+    let credentials = json!({ "email": email, "password": password });
+    let signed_in = test.anonymous_post("/api/v1/admin/login", credentials).await.ok();
+    signed_in["token"].as_str().unwrap().to_owned()
 }

@@ -141,3 +141,31 @@ async fn a_lost_bank_is_paid_back_by_its_return_or_by_a_refund_and_not_by_both()
         ask(&world, &rider, "once-more", &paid, None).await.problem(409, "transaction_not_refundable");
     }
 }
+
+#[tokio::test]
+async fn more_time_that_points_paid_goes_back_as_points() {
+    for world in World::on_each_backend().await {
+        let staff = staff_token(&world.test, AdminRole::Admin).await;
+        let a = world.station("A", &[Some(1)]).await;
+        let rider = world.rider(500).await;
+        world.give_points(&rider, 700).await;
+        let both = json!({ "payment_mode": "wallet_points", "points_to_use": 200 });
+        let id = world.started(&rider, "with-both", both).await;
+        world.verdict(id, Verdict::Done).await;
+        world.extend(&rider, id, "with-points", json!({ "payment_mode": "points" })).await.ok();
+        world.advance_s(5_400);
+        world.insert(a, 1, 1).await;
+        world.settle().await;
+        let points = world.points(&rider).await;
+        assert_eq!(
+            (world.money(&rider).await.0, world.rental(id).await.points_paid_paisa.0),
+            (47_000, 7_000)
+        );
+        let paid = charge(&world, &rider, "rental").await;
+        let asked = ask(&world, &rider, "all", &paid, None).await;
+        assert_eq!(asked.body["amount"]["amount"], "100.00");
+        agree(&world, &staff, asked).await.ok();
+        assert_eq!((world.money(&rider).await, world.points(&rider).await), ((50_000, 0), points + 700));
+        world.all_books_agree().await;
+    }
+}

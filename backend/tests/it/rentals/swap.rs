@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 impl World {
     async fn swap(&self, rider: &Rider, id: RentalId, key: &str, body: Value) -> Answer {
         let path = format!("/api/v1/rentals/{id}/swap");
-        self.test.bearer(&rider.token).post_once(key, &path, body).await
+        self.test.bearer(&rider.token).post_once(&format!("swap-{key}"), &path, body).await
     }
 
     /// The first package is free for so many minutes.

@@ -80,6 +80,11 @@ async fn a_place_is_kept_while_the_bank_is_out_and_not_more_often_than_needed() 
         world.settle().await;
         world.advance_s(60);
         caller.post(&path, place(27.7, 85.3)).await.problem(409, "invalid_rental_status");
+        // Where somebody was is not kept for ever.
+        world.advance_s(91 * 86_400);
+        backend::housekeeping::sweep(&world.test.app).await.unwrap();
+        let kept = rental_location::Entity::find().all(world.test.app.db.read()).await.unwrap();
+        assert_eq!(kept, []);
     }
 }
 
@@ -104,7 +109,7 @@ async fn what_is_wrong_is_reported_with_pictures_and_resolved_by_staff() {
         assert_eq!((made.status.as_u16(), &made.body["status"]), (201, &json!("reported")));
         let link = made.body["images"][0]["url"].as_str().unwrap();
         assert!(link.starts_with(&format!("/api/v1/media/private/{mine}/cable.jpg?expires=")), "{link}");
-        caller.post(&path, report("charging_issue", json!([]))).await.problem(409, "issue_already_reported");
+        caller.post(&path, report("charging_issue", json!([]))).await.problem(409, "rental_issue_already_reported");
         let other_name = format!("/api/v1/rentals/{id}/issues");
         caller.post(&other_name, report("power_bank_damaged", json!([]))).await.ok();
         assert_eq!(caller.get(&other_name).await.ok()["items"].as_array().unwrap().len(), 2);
@@ -130,12 +135,14 @@ async fn a_report_is_resolved_once_and_the_rider_is_told() {
         let caller = world.test.bearer(&rider.token);
         let body = json!({ "issue_type": "return_issue", "description": "The slot does not lock." });
         let made = caller.post(&format!("/api/v1/rentals/{id}/report-issue"), body).await.ok();
+        world.settle().await;
+        world.advance_s(60);
         let staff = world.test.bearer(staff_token(&world.test, AdminRole::Admin).await);
         let path = format!("/api/v1/admin/rental-issues/{}/resolve", made["id"].as_str().unwrap());
         staff.post(&path, json!({ "note": " " })).await.problem(422, "validation_failed");
         let done = staff.post(&path, json!({ "note": "The slot is mended." })).await.ok();
         assert_eq!(done["status"], "resolved");
-        staff.post(&path, json!({ "note": "Twice." })).await.problem(409, "issue_already_resolved");
+        staff.post(&path, json!({ "note": "Twice." })).await.problem(409, "rental_issue_already_resolved");
         let unknown = format!("/api/v1/admin/rental-issues/{}/resolve", Uuid::nil());
         staff.post(&unknown, json!({ "note": "None." })).await.problem(404, "rental_issue_not_found");
         world.settle().await;

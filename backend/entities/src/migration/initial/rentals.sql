@@ -84,6 +84,7 @@ create table rental_locations (
     recorded_at timestamptz not null
 );
 create index rental_locations_rental on rental_locations (rental_id, recorded_at);
+create index rental_locations_recorded on rental_locations (recorded_at);
 
 -- Something wrong with a rental, as the rider reports it.
 create table rental_issues (
