@@ -20,15 +20,18 @@ use crate::payments::providers::Providers;
 use crate::payments::sandbox;
 use crate::promotions::CouponGuesses;
 use crate::random::Random;
+use crate::rate::Rate;
 use crate::server::{self, Bounds};
 use crate::staff::{LoginTries, Passwords};
 use crate::stations::presence::PresenceMap;
 use crate::system_log::LogLines;
 use crate::{
-    achievements, analytics, api, console, content, housekeeping, http, identity, jobs, limits, media,
-    notifications, payments, points, promotions, rentals, resource, riders, staff, stations, system_log,
+    achievements, aggregates, analytics, api, batch, console, content, exports, housekeeping, http, identity,
+    jobs, limits, media, nightly, notifications, payments, points, promotions, referrals, rentals, resource,
+    riders, staff, stations, system_log,
 };
 use axum::Router;
+use entities::id::UserId;
 use sea_orm::DatabaseConnection;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -49,12 +52,16 @@ pub fn routes() -> OpenApiRouter<App> {
         .merge(promotions::routes())
         .merge(payments::routes())
         .merge(rentals::routes())
+        .merge(referrals::routes())
         .merge(achievements::routes())
         .merge(notifications::routes())
         .merge(content::routes())
         .merge(riders::routes())
         .merge(staff::routes())
         .merge(analytics::routes())
+        .merge(batch::staff::routes())
+        .merge(exports::routes())
+        .merge(aggregates::routes())
 }
 
 /// The public operations at the addresses that the first apps knew.
@@ -77,10 +84,13 @@ pub(crate) fn refusals() -> impl Iterator<Item = &'static ProblemKind> {
         payments::book::Refusal::ALL,
         payments::Refusal::ALL,
         payments::webhook::Refusal::ALL,
+        points::Refusal::ALL,
         rentals::Refusal::ALL,
         notifications::Refusal::ALL,
         riders::Refusal::ALL,
         staff::users::Refusal::ALL,
+        referrals::Refusal::ALL,
+        batch::staff::Refusal::ALL,
         resource::Refusal::ALL,
         staff::Refusal::ALL,
     ];
@@ -92,6 +102,8 @@ fn queues() -> Vec<Queue> {
     vec![
         news::QUEUE,
         media::sweep::QUEUE,
+        batch::QUEUE,
+        nightly::QUEUE,
         points::on_identity::QUEUE,
         payments::reconcile::QUEUE,
         payments::reconciliation::daily::QUEUE,
@@ -104,7 +116,10 @@ fn queues() -> Vec<Queue> {
         rentals::overdue::QUEUE,
         rentals::remind::QUEUE,
         rentals::on_payments::QUEUE,
+        referrals::on_identity::QUEUE,
+        referrals::on_rentals::QUEUE,
         achievements::on_rentals::QUEUE,
+        achievements::on_referrals::QUEUE,
         achievements::standings::ON_RENTALS,
         achievements::standings::ON_POINTS,
         achievements::ranking::QUEUE,
@@ -121,6 +136,18 @@ fn queues() -> Vec<Queue> {
     ]
 }
 
+/// Who does which batch work.
+const BATCH_KINDS: &[batch::Kind] = &[
+    points::expiry::KIND,
+    promotions::bulk::KIND,
+    promotions::expiry::KIND,
+    referrals::expiry::KIND,
+    exports::transactions::KIND,
+    exports::rentals::KIND,
+    exports::users::KIND,
+    aggregates::day::KIND,
+];
+
 /// Who listens to whom.
 const LISTENERS: &[Listener] = &[
     Listener { domain: identity::News::DOMAIN, queue: points::on_identity::QUEUE.name },
@@ -128,6 +155,9 @@ const LISTENERS: &[Listener] = &[
     Listener { domain: payments::News::DOMAIN, queue: notifications::listeners::ON_PAYMENTS.name },
     Listener { domain: payments::News::DOMAIN, queue: rentals::on_payments::QUEUE.name },
     Listener { domain: points::News::DOMAIN, queue: notifications::listeners::ON_POINTS.name },
+    Listener { domain: identity::News::DOMAIN, queue: referrals::on_identity::QUEUE.name },
+    Listener { domain: rentals::News::DOMAIN, queue: referrals::on_rentals::QUEUE.name },
+    Listener { domain: referrals::News::DOMAIN, queue: achievements::on_referrals::QUEUE.name },
     Listener { domain: rentals::News::DOMAIN, queue: achievements::on_rentals::QUEUE.name },
     Listener { domain: rentals::News::DOMAIN, queue: achievements::standings::ON_RENTALS.name },
     Listener { domain: points::News::DOMAIN, queue: achievements::standings::ON_POINTS.name },
@@ -171,6 +201,8 @@ pub struct State {
     pub staff_logins: LoginTries,
     /// How often somebody may try codes of coupons.
     pub coupon_guesses: CouponGuesses,
+    /// How often a rider may look up referral codes.
+    pub referral_lookups: Rate<UserId>,
     /// Who carries one-time codes.
     pub sms: Arc<dyn Sms>,
     /// Who carries mail.
@@ -230,6 +262,7 @@ impl App {
         let passwords = Passwords::new(random.clone())?;
         let staff_logins = LoginTries::new(clock.clone())?;
         let coupon_guesses = CouponGuesses::new(&clock);
+        let referral_lookups = referrals::lookups(clock.clone())?;
         settings.invoices.check().map_err(Error::internal)?;
         let added_years = settings.invoices.added_years().map_err(Error::internal)?;
         let bikram_sambat = BikramSambat::with(&added_years).map_err(Error::internal)?;
@@ -253,6 +286,7 @@ impl App {
             passwords,
             staff_logins,
             coupon_guesses,
+            referral_lookups,
             sms,
             mail,
             code_sends,
@@ -320,6 +354,7 @@ impl App {
         tracker.spawn(system_log::run(self.clone(), shutdown.clone()));
         stations::start(self, tracker, shutdown);
         payments::start(self, tracker, shutdown);
+        tracker.spawn(nightly::begin(self.clone()));
         rentals::take_up(self, tracker, shutdown);
         notifications::start(self, tracker);
         tracker.spawn_blocking(identity::identifier::warm_up);
@@ -327,6 +362,10 @@ impl App {
 
     pub(crate) fn queue(&self, name: &str) -> Option<Queue> {
         self.queues.iter().find(|queue| queue.name == name).copied()
+    }
+
+    pub(crate) fn batch_kind(&self, name: &str) -> Option<&'static batch::Kind> {
+        BATCH_KINDS.iter().find(|kind| kind.name == name)
     }
 
     pub(crate) fn listeners(&self) -> &'static [Listener] {

@@ -9,6 +9,8 @@ use entities::job::{self, JobState};
 use entities::{
     idempotency_key, otp_request, otp_send_count, sms_fcm_log, staff_session, system_log, user_session,
     idempotency_key, otp_request, otp_send_count, rental_location, staff_session, system_log, user_session,
+    batch_part, idempotency_key, otp_request, otp_send_count, rental_location, staff_session, system_log,
+    user_session,
 };
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use tokio_util::sync::CancellationToken;
@@ -64,6 +66,8 @@ async fn sweep_some(tx: &Tx, now: DateTime<Utc>) -> Result<u64> {
     let read_by_now = Condition::all().add(system_log::Column::CreatedAt.lt(now - limits::SYSTEM_LOG_KEPT));
     deleted += delete_some::<system_log::Entity>(tx, system_log::Column::Id, read_by_now).await?;
     deleted += media::sweep::sweep(tx, now).await?;
+    let old_files = Condition::all().add(batch_part::Column::CreatedAt.lt(now - limits::BATCH_FILES_KEPT));
+    deleted += delete_some::<batch_part::Entity>(tx, batch_part::Column::Id, old_files).await?;
     Ok(deleted)
 }
 

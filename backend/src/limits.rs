@@ -150,6 +150,42 @@ pub const COUPON_GUESS_EVERY: Duration = Duration::from_secs(120);
 pub const COUPON_GUESSES_BURST_PER_IP: NonZeroU32 = NonZeroU32::new(60).unwrap();
 /// How often an address may try one more after that.
 pub const COUPON_GUESS_EVERY_PER_IP: Duration = Duration::from_secs(20);
+/// Coupons that one order makes.
+pub const COUPONS_AT_ONCE_MAX: i32 = 100_000;
+/// Coupons that one step of such an order makes.
+pub const COUPONS_PER_STEP: usize = 100;
+/// What the codes of many coupons may begin with, characters.
+pub const COUPON_PREFIX_MAX: usize = 16;
+/// Characters of chance in them: enough that nobody finds one by trying.
+pub const COUPON_CHANCE: std::ops::RangeInclusive<i32> = 8..=16;
+/// Rows that one step of batch work takes.
+pub const BATCH_ROWS: u64 = 500;
+/// How long the files of batch work are kept: there are riders in them.
+pub const BATCH_FILES_KEPT: chrono::TimeDelta = chrono::TimeDelta::days(7);
+/// Days that one export or one list of daily sums may span.
+pub const EXPORT_DAYS_MAX: i64 = 366;
+/// When the work of the night begins, after midnight in Kathmandu.
+pub const NIGHT_AFTER_MIDNIGHT: chrono::TimeDelta = chrono::TimeDelta::minutes(20);
+/// Days that a night counts: the last one, and those before it for stations that report late.
+pub const DAYS_COUNTED_AGAIN: u64 = 3;
+/// Awards that one step of the night looks at.
+pub const POINTS_EXPIRED_AT_ONCE: u64 = 200;
+/// The most points that staff give or take at once.
+pub const POINTS_ADJUSTED_MAX: i32 = 10_000;
+/// The longest reason for that, characters.
+pub const POINTS_REASON_MAX: usize = 500;
+/// The newcomer's first paid rental begins within this time, or nobody is rewarded.
+pub const REFERRAL_LIFE: chrono::TimeDelta = chrono::TimeDelta::days(30);
+/// A code can be entered for so long after signing up.
+pub const REFERRAL_CLAIM_LIFE: chrono::TimeDelta = chrono::TimeDelta::days(7);
+/// Shortest referral code, characters.
+pub const REFERRAL_CODE_MIN: usize = 4;
+/// Longest referral code, characters.
+pub const REFERRAL_CODE_MAX: usize = 32;
+/// Referral codes that a rider may look up or enter at once.
+pub const REFERRAL_LOOKUPS_BURST: NonZeroU32 = NonZeroU32::new(30).unwrap();
+/// How often one more is allowed after that.
+pub const REFERRAL_LOOKUP_EVERY: Duration = Duration::from_secs(20);
 /// Riders that the leaderboard shows at most.
 pub const LEADERS_SHOWN_MAX: u64 = 100;
 /// Up to this place a rider's own rank is counted anew for every call; beyond it the last numbering counts.

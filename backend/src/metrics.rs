@@ -40,4 +40,5 @@ pub(crate) fn describe() {
         "Warnings and errors that are in the log and not in the table that staff read, because too many came at once."
     );
     describe_counter!("chautari_jobs_total", "Job runs by queue and outcome: done or failed.");
+    crate::batch::describe();
 }

@@ -129,6 +129,9 @@ ids! {
     UserSessionId => "user_sessions",
     StaffSessionId => "staff_sessions",
     StaffRecoveryCodeId => "staff_recovery_codes",
+    BatchRunId => "batch_runs",
+    BatchPartId => "batch_parts",
+    DailyAggregateId => "daily_aggregates",
 }
 
 #[cfg(test)]

@@ -17,6 +17,11 @@ pub mod sandbox_refund;
 pub mod tax_invoice;
 pub mod tax_invoice_print;
 
+// Work over many rows, and what days add up to.
+pub mod batch_part;
+pub mod batch_run;
+pub mod daily_aggregate;
+
 // Commands to stations, their events, jobs, sessions.
 pub mod broadcast;
 pub mod command;

@@ -1,7 +1,9 @@
 //! Achievements: goals that riders reach by riding, and their reward in points.
 
+pub mod on_referrals;
 pub mod on_rentals;
 
+pub mod analytics;
 pub mod leaderboard;
 pub mod mine;
 pub mod ranking;
@@ -12,7 +14,7 @@ use entities::achievement::{self, CriteriaType};
 use entities::id::{AchievementId, UserId};
 use entities::rental::{self, RentalStatus};
 use entities::user_achievement;
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect, Select, Set};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
@@ -27,6 +29,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(mine::list))
         .routes(routes!(leaderboard::show))
+        .routes(routes!(analytics::show))
         .merge(resource::routes::<staff::AchievementFields>())
 }
 
@@ -66,11 +69,21 @@ pub(crate) async fn progressed(tx: &Tx, user: UserId, criteria: CriteriaType, re
             continue;
         }
         let unlocks = reached >= goal.criteria_value;
+        let key = goal.id.to_string();
+        let award = points::Award {
+            user,
+            points: goal.reward_value,
+            source: points::Source::Achievement,
+            key: &key,
+            rental: None,
+        };
+        let line = if unlocks { points::give(tx, tx.now(), award).await? } else { None };
         let change = user_achievement::ActiveModel {
             current_progress: Set(reached),
             is_unlocked: Set(unlocks),
             points_awarded: Set(unlocks.then_some(goal.reward_value)),
             unlocked_at: Set(unlocks.then(|| tx.now())),
+            points_transaction_id: Set(line),
             ..Default::default()
         };
         user_achievement::Entity::update_many()
@@ -79,9 +92,8 @@ pub(crate) async fn progressed(tx: &Tx, user: UserId, criteria: CriteriaType, re
             .exec(tx)
             .await?;
         if unlocks {
-            let (reward, key) = (goal.reward_value, goal.id.to_string());
-            points::award(tx, tx.now(), user, reward, points::Source::Achievement, &key).await?;
-            let unlocked = News::Unlocked { user, achievement: goal.id, name: goal.name, points: reward };
+            let points = goal.reward_value;
+            let unlocked = News::Unlocked { user, achievement: goal.id, name: goal.name, points };
             news::publish(tx, &unlocked).await?;
         }
     }
@@ -115,9 +127,11 @@ async fn standing(tx: &Tx, user: UserId, goal: AchievementId) -> Result<user_ach
     row.ok_or_else(|| Error::internal(format!("rider {user} has no row for achievement {goal}")))
 }
 
-/// The rentals of a rider that ended well.
+/// The rentals of a rider that ended well. What cost nothing is not counted: it could be had without end.
 fn completed_of(user: UserId) -> Select<rental::Entity> {
+    let cost = Expr::col(rental::Column::AmountPaidPaisa).add(Expr::col(rental::Column::DuePaisa));
     rental::Entity::find()
+        .filter(cost.gt(0))
         .filter(rental::Column::UserId.eq(user))
         .filter(rental::Column::Status.eq(RentalStatus::Completed))
 }

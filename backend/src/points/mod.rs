@@ -5,8 +5,12 @@
 pub(crate) mod refunded;
 pub mod rules;
 
+pub mod adjust;
 pub mod history;
 pub mod summary;
+
+pub mod expiry;
+mod posting;
 
 pub mod on_identity;
 
@@ -53,7 +57,18 @@ impl news::News for News {
 
 /// The operations of this domain.
 pub fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(summary::show)).routes(routes!(history::list))
+    OpenApiRouter::new()
+        .routes(routes!(summary::show))
+        .routes(routes!(history::list))
+        .routes(routes!(adjust::adjust, history::list_for_staff))
+}
+
+crate::refusals! {
+    /// What staff are refused.
+    pub enum Refusal {
+        OwnPoints = 403 "own_points" "Nobody changes points of their own.",
+        NotEnoughPoints = 409 "not_enough_points" "The rider has not so many points.",
+    }
 }
 
 /// What a rider has.
@@ -276,7 +291,7 @@ pub async fn give(tx: &Tx, now: DateTime<Utc>, award: Award<'_>) -> Result<Optio
         metadata: Set(serde_json::json!({})),
         source: Set(source),
         business_key: Set(key.to_owned()),
-        expires_at: Set(None),
+        expires_at: Set(expiry::end_of_life(tx, now).await?),
         created_at: Set(now),
     };
     let line = line.insert(tx).await?;
@@ -307,6 +322,14 @@ async fn add(tx: &Tx, now: DateTime<Utc>, user: UserId, points: i32) -> Result<i
     if let Some(row) = update.clone().exec_with_returning(tx).await?.pop() {
         return Ok(row.current_points);
     }
+    open(tx, now, user).await?;
+    let row = update.exec_with_returning(tx).await?.pop();
+    row.map(|row| row.current_points)
+        .ok_or_else(|| Error::internal(format!("rider {user} has no points row")))
+}
+
+/// Makes the rider's sum if there is none.
+async fn open(tx: &Tx, now: DateTime<Utc>, user: UserId) -> Result<()> {
     let row = user_points::ActiveModel {
         id: Set(tx.new_uuid().into()),
         user_id: Set(user),
@@ -318,7 +341,5 @@ async fn add(tx: &Tx, now: DateTime<Utc>, user: UserId, points: i32) -> Result<i
         .on_conflict(OnConflict::column(user_points::Column::UserId).do_nothing().to_owned())
         .exec_without_returning(tx)
         .await?;
-    let row = update.exec_with_returning(tx).await?.pop();
-    row.map(|row| row.current_points)
-        .ok_or_else(|| Error::internal(format!("rider {user} has no points row")))
+    Ok(())
 }

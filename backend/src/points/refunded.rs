@@ -3,12 +3,11 @@
 use chrono::{DateTime, Utc};
 use entities::id::UserId;
 use entities::points_transaction::{self, PointsSource, PointsTransactionType};
-use entities::user_points;
-use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use crate::db::Tx;
 use crate::error::{Error, Result};
+use crate::points::posting::{Posting, post};
 
 /// How many points a top-up earned when it arrived, by whatever was set then.
 pub(crate) async fn earned_by(tx: &Tx, user: UserId, attempt: &str) -> Result<i32> {
@@ -57,38 +56,19 @@ async fn change(
     key: String,
     why: &str,
 ) -> Result<bool> {
-    let changed = user_points::Entity::update_many()
-        .col_expr(
-            user_points::Column::CurrentPoints,
-            Expr::col(user_points::Column::CurrentPoints).add(points),
-        )
-        .col_expr(user_points::Column::TotalPoints, Expr::col(user_points::Column::TotalPoints).add(points))
-        .col_expr(user_points::Column::LastUpdated, Expr::val(now))
-        .filter(user_points::Column::UserId.eq(user))
-        .filter(user_points::Column::CurrentPoints.gte(-points))
-        .exec_with_returning(tx)
-        .await?
-        .pop();
-    let Some(after) = changed.map(|row| row.current_points) else { return Ok(false) };
-    points_transaction::ActiveModel {
-        id: Set(tx.new_uuid().into()),
-        user_id: Set(user),
-        transaction_type: Set(PointsTransactionType::Adjustment),
-        amount: Set(points.abs()),
-        balance_before: Set(after - points),
-        balance_after: Set(after),
-        description: Set(why.to_owned()),
-        related_rental: Set(None),
-        related_transaction: Set(None),
-        metadata: Set(serde_json::json!({})),
-        source: Set(PointsSource::Topup),
-        business_key: Set(key),
-        expires_at: Set(None),
-        created_at: Set(now),
-    }
-    .insert(tx)
-    .await?;
-    Ok(true)
+    let posting = Posting {
+        user,
+        at: now,
+        points,
+        earned: true,
+        kind: PointsTransactionType::Adjustment,
+        source: PointsSource::Topup,
+        key,
+        description: why,
+        metadata: serde_json::json!({}),
+        expires_at: None,
+    };
+    Ok(post(tx, posting).await?.is_some())
 }
 
 async fn line(tx: &Tx, user: UserId, key: &str) -> Result<Option<points_transaction::Model>> {

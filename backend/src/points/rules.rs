@@ -1,5 +1,6 @@
 //! How many points for what. Pure: what staff have set comes in as text.
 
+use chrono::{DateTime, Utc};
 use entities::money::Paisa;
 use entities::points_transaction::PointsSource;
 
@@ -88,6 +89,27 @@ impl Awards {
     }
 }
 
+/// How many points of a balance expire, if so many of what was given still live. What was spent came from what ends
+/// first, so the living are what is left last.
+pub fn expired(current: i32, alive: i64) -> i32 {
+    i32::try_from((i64::from(current) - alive).max(0)).unwrap_or(0)
+}
+
+/// What expires next of a balance, and when: `ends` are the points that were given, by their end, the first one first,
+/// and `for_ever` those without one.
+pub fn next_expiry(
+    current: i32,
+    ends: &[(DateTime<Utc>, i64)],
+    for_ever: i64,
+) -> Option<(i32, DateTime<Utc>)> {
+    let mut alive = for_ever + ends.iter().map(|(_, points)| points).sum::<i64>();
+    ends.iter().find_map(|(at, points)| {
+        alive -= points;
+        let points = expired(current, alive);
+        (points > 0).then_some((points, *at))
+    })
+}
+
 /// Why, for the rider.
 pub fn reason(source: PointsSource) -> &'static str {
     match source {
@@ -149,6 +171,23 @@ mod tests {
         };
         assert_eq!(awards, expected);
         assert_eq!(awards.for_top_up(Paisa(14_900)), 6);
+    }
+
+    #[test]
+    fn what_ends_first_was_spent_first() {
+        let day = |number: i64| DateTime::<Utc>::UNIX_EPOCH + chrono::TimeDelta::days(number);
+        let ends = [(day(1), 100), (day(5), 60)];
+        for (current, for_ever, next) in [
+            (160, 0, Some((100, day(1)))),
+            (61, 0, Some((1, day(1)))),
+            (60, 0, Some((60, day(5)))),
+            (10, 0, Some((10, day(5)))),
+            (10, 10, None),
+            (0, 0, None),
+        ] {
+            assert_eq!(next_expiry(current, &ends, for_ever), next, "{current} {for_ever}");
+        }
+        assert_eq!((expired(30, 60), expired(160, 60)), (0, 100));
     }
 
     #[test]

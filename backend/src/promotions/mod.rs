@@ -9,9 +9,12 @@ pub mod apply;
 mod guesses;
 
 pub mod active;
+pub mod bulk;
 pub mod mine;
 pub mod staff;
 pub mod usages;
+
+pub mod expiry;
 
 pub use guesses::CouponGuesses;
 
@@ -28,6 +31,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(staff::list, staff::create))
         .routes(routes!(staff::show, staff::replace))
         .routes(routes!(usages::list))
+        .routes(routes!(bulk::generate))
 }
 
 crate::refusals! {

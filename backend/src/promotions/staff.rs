@@ -15,7 +15,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use entities::coupon::{self, Column, CouponStatus};
-use entities::id::CouponId;
+use entities::id::{BatchRunId, CouponId};
 use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, QueryFilter, Set};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -75,6 +75,8 @@ pub(crate) struct Which {
     /// Only the one with this code.
     #[param(max_length = 32)]
     code: Option<String>,
+    /// Only those that this run made.
+    batch: Option<BatchRunId>,
 }
 
 fn once() -> i32 {
@@ -100,6 +102,9 @@ pub(crate) async fn list(
     }
     if let Some(code) = which.code {
         query = query.filter(Column::Code.eq(code::parse(&code, "code")?));
+    }
+    if let Some(batch) = which.batch {
+        query = query.filter(Column::BatchId.eq(batch));
     }
     let rows = page.apply_by_id(query, Column::Id)?.all(app.db.read()).await?;
     Ok(Json(page.page(rows, |row| Cursor::of_id(row.id.into()), CouponView::from)?))
@@ -176,6 +181,7 @@ async fn add(tx: &Tx, staff: &Staff, fields: CouponFields) -> Result<coupon::Mod
         id: Set(tx.new_uuid().into()),
         code: Set(fields.code.clone()),
         uses: Set(0),
+        batch_id: Set(None),
         created_by: Set(Some(staff.admin_id)),
         created_at: Set(tx.now()),
         ..fields.columns(tx.now())

@@ -47,6 +47,7 @@ mod tests {
             valid_from: start,
             valid_until: start + TimeDelta::days(1),
             status,
+            batch_id: None,
             created_by: None,
             created_at: start,
             updated_at: start,

@@ -1,4 +1,4 @@
-//! Points for a rental that came back, as a job: a return never waits for them.
+//! Points for a rental that came back, as a job: a return never waits for them. One that cost nothing brings none.
 
 use super::News;
 use crate::app::App;
@@ -13,6 +13,7 @@ pub const QUEUE: Queue = Queue { name: "rentals.reward", handler: |app, job| Box
 
 async fn run(app: App, job: Job) -> Result<()> {
     let (rental, user, on_time) = match job.payload()? {
+        News::Completed { total_paisa: 0, .. } => return Ok(()),
         News::Completed { rental, user, on_time, .. } => (rental, user, on_time),
         News::Started { .. }
         | News::Cancelled { .. }

@@ -19,6 +19,7 @@ pub(crate) async fn complete(test: &TestApp, rider: &Rider, on_time: bool, told:
                 .col_expr(rental::Column::Status, Expr::val(RentalStatus::Completed))
                 .col_expr(rental::Column::StartedAt, Expr::val(tx.now()))
                 .col_expr(rental::Column::EndedAt, Expr::val(tx.now()))
+                .col_expr(rental::Column::AmountPaidPaisa, Expr::val(5_000))
                 .col_expr(rental::Column::IsReturnedOnTime, Expr::val(on_time))
                 .filter(rental::Column::Id.eq(id))
                 .exec(tx)

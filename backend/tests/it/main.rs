@@ -4,7 +4,9 @@
 
 mod accounts;
 mod achievements;
+mod aggregates;
 mod authorization;
+mod batches;
 mod books;
 mod colleagues;
 mod content;
@@ -32,9 +34,11 @@ mod permissions;
 mod permutations;
 mod places;
 mod points;
+mod points_life;
 mod promotions;
 mod providers;
 mod reconciliation;
+mod referrals;
 mod refunds;
 mod rentals;
 mod retry;

@@ -1,6 +1,6 @@
 //! A code that gives points.
 
-use crate::id::{AdminProfileId, CouponId};
+use crate::id::{AdminProfileId, BatchRunId, CouponId};
 use crate::text_enum::text_enum;
 use sea_orm::entity::prelude::*;
 
@@ -24,6 +24,8 @@ pub struct Model {
     pub valid_from: DateTimeUtc,
     pub valid_until: DateTimeUtc,
     pub status: CouponStatus,
+    /// Ours. The run that made it with many others.
+    pub batch_id: Option<BatchRunId>,
     /// Ours: the diagram draws this line and has no column for it.
     pub created_by: Option<AdminProfileId>,
     pub created_at: DateTimeUtc,
@@ -48,6 +50,12 @@ pub enum Relation {
         to = "crate::admin_profile::Column::Id"
     )]
     CreatedBy,
+    #[sea_orm(
+        belongs_to = "crate::batch_run::Entity",
+        from = "Column::BatchId",
+        to = "crate::batch_run::Column::Id"
+    )]
+    Batch,
 }
 
 impl Related<crate::admin_profile::Entity> for Entity {

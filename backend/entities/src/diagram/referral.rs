@@ -19,6 +19,8 @@ pub struct Model {
     pub first_rental_at: Option<DateTimeUtc>,
     pub points_awarded_at: Option<DateTimeUtc>,
     pub triggering_rental: Option<RentalId>,
+    /// Ours. Why nobody was rewarded.
+    pub end_reason: Option<ReferralEnd>,
     pub created_at: DateTimeUtc,
 }
 
@@ -28,6 +30,15 @@ text_enum! {
         Pending = "pending",
         Completed = "completed",
         Expired = "expired",
+    }
+}
+
+text_enum! {
+    /// Why a referral came to nothing.
+    pub enum ReferralEnd {
+        NoRentalInTime = "no_rental_in_time",
+        SamePerson = "same_person",
+        AccountClosed = "account_closed",
     }
 }
 

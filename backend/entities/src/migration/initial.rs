@@ -14,6 +14,7 @@ const SCHEMA: &[&str] = &[
     include_str!("initial/payments.sql"),
     include_str!("initial/settlement.sql"),
     include_str!("initial/invoices.sql"),
+    include_str!("initial/batches.sql"),
     include_str!("initial/rewards.sql"),
     include_str!("initial/content.sql"),
     include_str!("initial/records.sql"),

@@ -122,6 +122,7 @@ fn settings() -> Vec<Row> {
         ("POINTS_TOPUP", "10", "integer", "Points for each POINTS_TOPUP_PER_NPR rupees of a top-up"),
         ("POINTS_TOPUP_PER_NPR", "100", "integer", "Rupees of a top-up that give POINTS_TOPUP points"),
         ("POINTS_PER_NPR", "10", "integer", "Points that are worth one rupee"),
+        ("POINTS_EXPIRE_AFTER_DAYS", "365", "integer", "Days that points live; for ever if zero"),
     ]
     .into_iter()
     .map(|(key, value, data_type, description)| {

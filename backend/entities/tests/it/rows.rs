@@ -1,5 +1,6 @@
 //! One row of every entity, and the list of all entities in the order in which they can be inserted.
 
+mod batches;
 mod content;
 mod invoices;
 mod operations;
@@ -66,6 +67,9 @@ macro_rules! for_every_entity {
         $action!(reconciliation_line);
         $action!(tax_invoice);
         $action!(tax_invoice_print);
+        $action!(batch_run);
+        $action!(batch_part);
+        $action!(daily_aggregate);
         $action!(user_points);
         $action!(points_transaction);
         $action!(referral);

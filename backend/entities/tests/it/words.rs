@@ -58,6 +58,8 @@ async fn a_check_has_exactly_the_words_of_its_enum() {
         tax_invoice.Kind: tax_invoice::TaxInvoiceKind;
         points_transaction.TransactionType: points_transaction::PointsTransactionType;
         referral.Status: referral::ReferralStatus;
+        referral.EndReason: referral::ReferralEnd;
+        batch_run.State: batch_run::BatchState;
         achievement.CriteriaType: achievement::CriteriaType;
         achievement.RewardType: achievement::RewardType;
         coupon.Status: coupon::CouponStatus;

@@ -14,6 +14,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Quer
 
 use crate::app::App;
 use crate::auth::{Permission, Staff};
+use crate::csv::text;
 use crate::error::{Error, ProblemBody, Result};
 use crate::extract::Path;
 use crate::limits::DOWNLOAD_ROWS;
@@ -80,32 +81,4 @@ fn line(row: &reconciliation_line::Model) -> String {
         row.created_at.to_rfc3339(),
     ];
     fields.join(",") + "\r\n"
-}
-
-/// A field with words from outside. A spreadsheet takes a field that begins with one of these signs
-/// for a formula, so it gets an apostrophe before it (OWASP, CSV injection).
-fn text(words: &str) -> String {
-    let is_formula = words.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
-    let guard = if is_formula { "'" } else { "" };
-    format!("\"{guard}{}\"", words.replace('"', "\"\""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_field_is_a_formula_or_breaks_out() {
-        for (words, field) in [
-            ("paid", "\"paid\""),
-            ("=HYPERLINK(\"http://x\")", "\"'=HYPERLINK(\"\"http://x\"\")\""),
-            ("+1", "\"'+1\""),
-            ("-1", "\"'-1\""),
-            ("@SUM(A1)", "\"'@SUM(A1)\""),
-            ("\tx", "\"'\tx\""),
-            ("a,\"b\"\r\nc", "\"a,\"\"b\"\"\r\nc\""),
-        ] {
-            assert_eq!(text(words), field);
-        }
-    }
 }

@@ -16,6 +16,7 @@ mod orders;
 mod paying;
 mod preconditions;
 mod returns;
+mod rewards;
 mod start;
 mod swap;
 mod telling;

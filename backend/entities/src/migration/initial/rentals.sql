@@ -61,6 +61,8 @@ create index rentals_open on rentals (status, due_at) where status in ('pending'
 create index rentals_unpaid on rentals (user_id) where due_paisa > 0;
 create index rentals_station on rentals (station_id, created_at);
 create index rentals_created on rentals (created_at, id);
+create index rentals_started on rentals (started_at);
+create index rentals_ended on rentals (ended_at);
 
 -- More time, bought during a rental.
 create table rental_extensions (

@@ -28,6 +28,7 @@ create table points_transactions (
     unique (user_id, source, business_key)
 );
 create index points_transactions_user on points_transactions (user_id, created_at, id);
+create index points_transactions_end on points_transactions (expires_at, id);
 
 -- Who brought whom.
 create table referrals (
@@ -41,9 +42,11 @@ create table referrals (
     first_rental_at timestamptz,
     points_awarded_at timestamptz,
     triggering_rental uuid references rentals (id),
+    end_reason text check (end_reason in ('no_rental_in_time', 'same_person', 'account_closed')),
     created_at timestamptz not null
 );
-create index referrals_referrer on referrals (referrer_id, created_at);
+create index referrals_referrer on referrals (referrer_id, id);
+create index referrals_status on referrals (status, id);
 
 -- A rider's place among the others, recomputed by a job.
 create table user_leaderboards (
@@ -104,6 +107,7 @@ create table coupons (
     valid_from timestamptz not null,
     valid_until timestamptz not null,
     status text not null check (status in ('active', 'inactive', 'expired')),
+    batch_id uuid references batch_runs (id),
     created_by uuid references admin_profiles (id),
     created_at timestamptz not null,
     updated_at timestamptz not null,
@@ -112,6 +116,7 @@ create table coupons (
 );
 create index coupons_shown on coupons (is_public, status, valid_until);
 create index coupons_status on coupons (status, id);
+create index coupons_batch on coupons (batch_id, id);
 
 -- That a rider used a coupon.
 create table coupon_usages (

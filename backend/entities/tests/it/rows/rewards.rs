@@ -51,6 +51,7 @@ impl Sample for referral::Entity {
             first_rental_at: Some(at(7)),
             points_awarded_at: Some(at(8)),
             triggering_rental: Some(id()),
+            end_reason: Some(referral::ReferralEnd::SamePerson),
             created_at: at(10),
         }
     }
@@ -119,6 +120,7 @@ impl Sample for coupon::Entity {
             max_uses: Some(7),
             uses: 6,
             is_public: true,
+            batch_id: Some(id()),
             valid_from: at(5),
             valid_until: at(6),
             status: CouponStatus::Expired,

@@ -1,0 +1,76 @@
+//! Referrals whose newcomer did not ride in time.
+
+use crate::batch::{self, Kind, Order, Run, Step};
+use crate::calendar::end_of_day_in_nepal;
+use crate::db::Tx;
+use crate::error::Result;
+use crate::limits;
+use chrono::{DateTime, NaiveDate, Utc};
+use entities::referral::{self, Column, ReferralEnd, ReferralStatus};
+use entities::rental::{self, RentalStatus};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Ends them.
+pub const KIND: Kind =
+    Kind { name: "referrals.expire", unit: "referrals", step: |tx, run| Box::pin(expire_some(tx, run)) };
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Ended {
+    until: DateTime<Utc>,
+}
+
+/// Starts the night's run.
+pub(crate) async fn start_night(tx: &Tx, day: NaiveDate) -> Result<()> {
+    let order = Order {
+        kind: KIND.name,
+        parameters: &Ended { until: end_of_day_in_nepal(day) },
+        total: None,
+        dedup_key: Some(format!("{}:{day}", KIND.name)),
+        requested_by: None,
+    };
+    batch::start(tx, order).await?;
+    Ok(())
+}
+
+async fn expire_some(tx: &Tx, run: &Run) -> Result<Step> {
+    let ended: Ended = run.parameters()?;
+    // A rental that began in time and is still open, or not paid yet, may still be rewarded.
+    let still_riding = rental::Entity::find()
+        .select_only()
+        .column(rental::Column::UserId)
+        .filter(rental::Column::Status.is_in([
+            RentalStatus::Pending,
+            RentalStatus::Active,
+            RentalStatus::Overdue,
+            RentalStatus::Lost,
+        ]))
+        .into_query();
+    let mut query = referral::Entity::find()
+        .filter(Column::Status.eq(ReferralStatus::Pending))
+        .filter(Column::SignedUpAt.lte(ended.until - limits::REFERRAL_LIFE))
+        .filter(Column::ReferredUserId.not_in_subquery(still_riding));
+    if let Some(after) = run.progress::<Uuid>()? {
+        query = query.filter(Column::Id.gt(after));
+    }
+    let rows = query.order_by_asc(Column::Id).limit(limits::BATCH_ROWS).all(tx).await?;
+    let ids = rows.iter().map(|row| row.id);
+    let change = referral::ActiveModel {
+        status: Set(ReferralStatus::Expired),
+        end_reason: Set(Some(ReferralEnd::NoRentalInTime)),
+        ..Default::default()
+    };
+    referral::Entity::update_many()
+        .set(change)
+        .filter(Column::Id.is_in(ids))
+        .filter(Column::Status.eq(ReferralStatus::Pending))
+        .exec(tx)
+        .await?;
+    match rows.last() {
+        Some(last) if rows.len() as u64 == limits::BATCH_ROWS => {
+            Step::go_on(rows.len(), &Uuid::from(last.id))
+        }
+        Some(_) | None => Ok(Step::end(rows.len(), serde_json::json!({}))),
+    }
+}
