@@ -331,8 +331,6 @@ pub const OTP_RESEND_AFTER_S: u64 = 60;
 pub const USERNAME_MIN: usize = 3;
 /// Longest name of a rider, characters.
 pub const USERNAME_MAX: usize = 30;
-/// Longest referral code that is looked at, characters.
-pub const REFERRAL_CODE_MAX: usize = 32;
 /// Shortest id of an installation of the app, characters.
 pub const DEVICE_ID_MIN: usize = 8;
 /// Longest id of an installation of the app, characters.
