@@ -7,10 +7,8 @@ use crate::{limits, media};
 use chrono::{DateTime, Utc};
 use entities::job::{self, JobState};
 use entities::{
-    idempotency_key, otp_request, otp_send_count, sms_fcm_log, staff_session, system_log, user_session,
-    idempotency_key, otp_request, otp_send_count, rental_location, staff_session, system_log, user_session,
-    batch_part, idempotency_key, otp_request, otp_send_count, rental_location, staff_session, system_log,
-    user_session,
+    batch_part, idempotency_key, otp_request, otp_send_count, rental_location, sms_fcm_log, staff_session,
+    system_log, user_session,
 };
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use tokio_util::sync::CancellationToken;
@@ -55,10 +53,10 @@ async fn sweep_some(tx: &Tx, now: DateTime<Utc>) -> Result<u64> {
     let counted_no_more = Condition::all().add(otp_send_count::Column::ExpiresAt.lt(now));
     deleted +=
         delete_some::<otp_send_count::Entity>(tx, otp_send_count::Column::Scope, counted_no_more).await?;
-    let old = Condition::all().add(sms_fcm_log::Column::CreatedAt.lt(now - limits::DELIVERY_LOG_KEPT));
-    deleted += delete_some::<sms_fcm_log::Entity>(tx, sms_fcm_log::Column::Id, old).await?;
     let old = Condition::all().add(rental_location::Column::RecordedAt.lt(now - limits::LOCATION_KEPT));
     deleted += delete_some::<rental_location::Entity>(tx, rental_location::Column::Id, old).await?;
+    let old = Condition::all().add(sms_fcm_log::Column::CreatedAt.lt(now - limits::DELIVERY_LOG_KEPT));
+    deleted += delete_some::<sms_fcm_log::Entity>(tx, sms_fcm_log::Column::Id, old).await?;
     let ended = Condition::all().add(user_session::Column::RefreshExpiresAt.lt(now));
     deleted += delete_some::<user_session::Entity>(tx, user_session::Column::Id, ended).await?;
     let ended = Condition::all().add(staff_session::Column::ExpiresAt.lt(now));
