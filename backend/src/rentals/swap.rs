@@ -56,7 +56,7 @@ pub struct Swap {
     pub description: Option<String>,
     /// A certain bank; the fullest one if absent. `powerbank_sn` is the same.
     #[serde(default, alias = "powerbank_sn", skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 32)]
+    #[schema(max_length = 32, example = "00A1B2C3D4E5F607")]
     pub power_bank_sn: Option<String>,
     /// From what is paid what may still be to pay: the first rental was free, or is paid by the minute. Not `direct`.
     #[serde(default)]

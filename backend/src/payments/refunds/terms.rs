@@ -9,7 +9,7 @@ use entities::refund::{self, RefundDestination, RefundStatus};
 use entities::rental::{self, RentalStatus};
 use entities::transaction::{self, TransactionStatus, TransactionType};
 use entities::{ledger_account, ledger_entry, ledger_posting, rental_extension};
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::error::{Error, Result};
 use crate::payments::Refusal;
@@ -144,13 +144,14 @@ async fn charge_of(db: &impl ConnectionTrait, rental: RentalId) -> Result<Charge
     let extended = extensions.iter().map(ToString::to_string).collect();
     // A rental may have had more than one open amount; each has its receipt.
     let receipts = transaction::Entity::find()
-        .select_only()
-        .column(transaction::Column::EntryId)
         .filter(transaction::Column::RelatedRental.eq(rental))
-        .into_query();
+        .filter(transaction::Column::EntryId.is_not_null())
+        .all(db)
+        .await?;
+    let receipts: Vec<LedgerEntryId> = receipts.into_iter().filter_map(|row| row.entry_id).collect();
     let dues = Condition::all()
         .add(ledger_entry::Column::Kind.eq(EntryKind::RentalDue.as_str()))
-        .add(ledger_entry::Column::Id.in_subquery(receipts));
+        .add(ledger_entry::Column::Id.is_in(receipts));
     let entries = Condition::any()
         .add(dues)
         .add(entry_of(&kinds, vec![rental.to_string()]))

@@ -109,7 +109,10 @@ async fn what_is_wrong_is_reported_with_pictures_and_resolved_by_staff() {
         assert_eq!((made.status.as_u16(), &made.body["status"]), (201, &json!("reported")));
         let link = made.body["images"][0]["url"].as_str().unwrap();
         assert!(link.starts_with(&format!("/api/v1/media/private/{mine}/cable.jpg?expires=")), "{link}");
-        caller.post(&path, report("charging_issue", json!([]))).await.problem(409, "rental_issue_already_reported");
+        caller
+            .post(&path, report("charging_issue", json!([])))
+            .await
+            .problem(409, "rental_issue_already_reported");
         let other_name = format!("/api/v1/rentals/{id}/issues");
         caller.post(&other_name, report("power_bank_damaged", json!([]))).await.ok();
         assert_eq!(caller.get(&other_name).await.ok()["items"].as_array().unwrap().len(), 2);
