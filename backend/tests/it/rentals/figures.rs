@@ -54,7 +54,6 @@ async fn numbers_and_filters_show_what_happened() {
             ("station_sn=A", 3),
             ("station_sn=B&status=active", 1),
             ("station_sn=nowhere", 0),
-            ("station_sn=%00", 0),
             ("start_date=2026-01-16", 1),
             ("end_date=2026-01-15", 3),
             ("start_date=2026-01-15&end_date=2026-01-15&status=completed", 2),
@@ -62,7 +61,10 @@ async fn numbers_and_filters_show_what_happened() {
         ] {
             assert_eq!(count(query).await, found, "{} {query}", world.test.backend());
         }
-        caller.get("/api/v1/rentals/history?start_date=tomorrow").await.problem(422, "validation_failed");
+        for query in ["start_date=tomorrow", "station_sn=%00"] {
+            let path = format!("/api/v1/rentals/history?{query}");
+            caller.get(&path).await.problem(422, "validation_failed");
+        }
 
         let staff = world.test.bearer(staff_token(&world.test, AdminRole::Moderator).await);
         let of_rider = format!("user_id={}", rider.id);

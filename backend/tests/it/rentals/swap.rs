@@ -135,25 +135,30 @@ async fn a_swap_is_refused_too_late_elsewhere_or_without_another_bank() {
         let a = world.station("A", &[Some(1), Some(2)]).await;
         let b = world.station("B", &[None]).await;
         let rider = world.rider(1_000).await;
-        let back = async |id: RentalId, after_s: u64, station, slot, number| {
+        // Out, and back where it came from, or in the only slot of the other station.
+        let back = async |id: RentalId, after_s: u64, station| {
             world.verdict(id, Verdict::Done).await;
             world.advance_s(after_s);
-            world.insert(station, slot, number).await;
+            let eject = world.eject(id).await;
+            let from = u8::try_from(eject.slot_number.unwrap()).unwrap();
+            let number = eject.bank_serial.unwrap()[14..].parse().unwrap();
+            world.insert(station, if station == a { from } else { 1 }, number).await;
             world.settle().await;
         };
         let late = world.start(&rider, "A").await;
         world.swap(&rider, late, "not-out", defective()).await.problem(409, "rental_not_started");
-        back(late, 301, a, 1, 1).await;
+        back(late, 301, a).await;
         world.swap(&rider, late, "too-late", defective()).await.problem(409, "swap_window_expired");
 
         let waited = world.start(&rider, "A").await;
-        back(waited, 60, a, 1, 1).await;
+        back(waited, 60, a).await;
         world.advance_s(301);
         world.swap(&rider, waited, "waited", defective()).await.problem(409, "swap_window_expired");
 
         let first = world.start(&rider, "A").await;
-        back(first, 60, a, 1, 1).await;
-        let same = json!({ "reason": "other", "powerbank_sn": "0000000000000001" });
+        back(first, 60, a).await;
+        let brought_back = world.eject(first).await.bank_serial.unwrap();
+        let same = json!({ "reason": "other", "powerbank_sn": brought_back });
         let refused = world.swap(&rider, first, "the-same-one", same).await;
         refused.problem(409, "requested_powerbank_unavailable");
         // The eject fails: nothing is lost, and the rider may try again.
@@ -163,18 +168,18 @@ async fn a_swap_is_refused_too_late_elsewhere_or_without_another_bank() {
         assert_eq!(world.rental(failed).await.status, RentalStatus::Cancelled);
         let second = id_of(&world.swap(&rider, first, "once-more", defective()).await.ok());
         world.settle().await;
-        back(second, 60, a, 2, 2).await;
+        back(second, 60, a).await;
         // One other bank, one swap a day.
         world.swap(&rider, second, "too-often", defective()).await.problem(409, "swap_limit_exceeded");
 
         let elsewhere = world.start(&rider, "A").await;
-        back(elsewhere, 60, b, 1, 1).await;
+        back(elsewhere, 60, b).await;
         world
             .swap(&rider, elsewhere, "elsewhere", defective())
             .await
             .problem(409, "powerbank_station_mismatch");
         let alone = world.start(&rider, "B").await;
-        back(alone, 60, b, 1, 1).await;
+        back(alone, 60, b).await;
         world.swap(&rider, alone, "no-other", defective()).await.problem(409, "no_swap_powerbank_available");
         world
             .swap(&rider, alone, "direct", json!({ "reason": "other", "payment_mode": "direct" }))
