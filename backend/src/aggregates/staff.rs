@@ -24,6 +24,7 @@ use utoipa::{IntoParams, ToSchema};
 #[into_params(parameter_in = Query)]
 pub(crate) struct Which {
     /// Of what.
+    #[param(inline)]
     kind: AggregateKind,
     /// The first day, in Kathmandu.
     #[param(example = "2026-01-01")]

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 /// A use of a coupon.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Usage {
+pub(crate) struct CouponUse {
     id: CouponUsageId,
     user_id: UserId,
     /// The rider's first, second, … use.
@@ -32,21 +32,21 @@ pub(crate) struct Usage {
 
 /// Who used a coupon, newest first.
 #[utoipa::path(get, path = "/admin/coupons/{id}/usages", tag = "staff", extensions(("x-permission" = json!(Permission::RewardsRead))), params(("id" = CouponId, Path), PageQuery), security(("staff" = [])),
-    responses((status = 200, body = Page<Usage>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody), (status = 422, body = ProblemBody)))]
+    responses((status = 200, body = Page<CouponUse>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub(crate) async fn list(
     _: Staff,
     State(app): State<App>,
     Path(id): Path<CouponId>,
     Query(page): Query<PageQuery>,
-) -> Result<Json<Page<Usage>>> {
+) -> Result<Json<Page<CouponUse>>> {
     let found = coupon::Entity::find_by_id(id).one(app.db.read()).await?;
     found.ok_or(Refusal::CouponNotFound)?;
     let query = coupon_usage::Entity::find().filter(Column::CouponId.eq(id));
     let rows = page.apply_by_id(query, Column::Id)?.all(app.db.read()).await?;
-    Ok(Json(page.page(rows, |row| Cursor::of_id(row.id.into()), Usage::from)?))
+    Ok(Json(page.page(rows, |row| Cursor::of_id(row.id.into()), CouponUse::from)?))
 }
 
-impl From<coupon_usage::Model> for Usage {
+impl From<coupon_usage::Model> for CouponUse {
     fn from(row: coupon_usage::Model) -> Self {
         Self {
             id: row.id,
