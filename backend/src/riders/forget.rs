@@ -10,16 +10,15 @@ use entities::{
     user_profile, user_station_favorite,
 };
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, Set};
 
 /// Forgets a person. Rentals, money, points, refunds and invoices stay: they are the network's books.
 pub(super) async fn person(tx: &Tx, id: UserId) -> Result<()> {
+    forget_messages(tx, id).await?;
     empty_account(tx, id).await?;
     // What was theirs alone.
     user_kyc::Entity::delete_many().filter(user_kyc::Column::UserId.eq(id)).exec(tx).await?;
     user_device::Entity::delete_many().filter(user_device::Column::UserId.eq(id)).exec(tx).await?;
-    notification::Entity::delete_many().filter(notification::Column::UserId.eq(id)).exec(tx).await?;
-    sms_fcm_log::Entity::delete_many().filter(sms_fcm_log::Column::UserId.eq(id)).exec(tx).await?;
     user_leaderboard::Entity::delete_many().filter(user_leaderboard::Column::UserId.eq(id)).exec(tx).await?;
     user_station_favorite::Entity::delete_many()
         .filter(user_station_favorite::Column::UserId.eq(id))
@@ -42,6 +41,22 @@ pub(super) async fn person(tx: &Tx, id: UserId) -> Result<()> {
         .filter(user_audit_log::Column::UserId.eq(id))
         .exec(tx)
         .await?;
+    Ok(())
+}
+
+/// What was sent to them, and the codes that were sent before they had an account.
+async fn forget_messages(tx: &Tx, id: UserId) -> Result<()> {
+    let user = user::Entity::find_by_id(id).one(tx).await?;
+    let known_by: Vec<String> =
+        user.into_iter().flat_map(|user| [user.phone_number, user.email]).flatten().collect();
+    let before_joining = Condition::all()
+        .add(sms_fcm_log::Column::UserId.is_null())
+        .add(sms_fcm_log::Column::Recipient.is_in(known_by));
+    sms_fcm_log::Entity::delete_many()
+        .filter(Condition::any().add(sms_fcm_log::Column::UserId.eq(id)).add(before_joining))
+        .exec(tx)
+        .await?;
+    notification::Entity::delete_many().filter(notification::Column::UserId.eq(id)).exec(tx).await?;
     Ok(())
 }
 

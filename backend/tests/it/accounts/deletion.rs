@@ -9,8 +9,8 @@ use crate::test_app::TestApp;
 use backend::payments::audit;
 use entities::admin_profile::AdminRole;
 use entities::{
-    notification, transaction, user, user_audit_log, user_device, user_leaderboard, user_profile,
-    user_session,
+    notification, sms_fcm_log, transaction, user, user_audit_log, user_device, user_leaderboard,
+    user_profile, user_session,
 };
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
@@ -62,6 +62,7 @@ async fn nothing_of_a_deleted_rider_leads_to_them_and_the_books_still_agree() {
         for count in [
             user_device::Entity::find().count(db).await.unwrap(),
             notification::Entity::find().count(db).await.unwrap(),
+            sms_fcm_log::Entity::find().count(db).await.unwrap(),
             user_leaderboard::Entity::find().count(db).await.unwrap(),
         ] {
             assert_eq!(count, 0, "{}", test.backend());
