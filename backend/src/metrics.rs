@@ -37,7 +37,7 @@ pub(crate) fn describe() {
     );
     describe_counter!(
         "chautari_system_log_dropped_total",
-        "Warnings and errors that are in the log and not in the table that staff read, because too many came at once."
+        "Warnings and errors that are in the log and not in the table that staff read, because too many came at once or the database refused them."
     );
     describe_counter!("chautari_jobs_total", "Job runs by queue and outcome: done or failed.");
     crate::batch::describe();

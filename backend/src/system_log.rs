@@ -119,6 +119,7 @@ pub async fn write_down(app: &App) -> Result<()> {
         if lines.is_empty() {
             return Ok(());
         }
+        let count = lines.len() as u64;
         let written = app.db.write(move |tx| {
             let lines = lines.clone();
             Box::pin(async move {
@@ -135,7 +136,11 @@ pub async fn write_down(app: &App) -> Result<()> {
                 Ok(())
             })
         });
-        written.await?;
+        if let Err(error) = written.await {
+            // They stand in the log all the same; kept here, one that cannot be written would hold up all others.
+            metrics::counter!("chautari_system_log_dropped_total").increment(count);
+            return Err(error);
+        }
     }
 }
 
