@@ -32,6 +32,9 @@ pub struct Outside {
     breaker: Arc<Mutex<Breaker>>,
 }
 
+/// A provider's name, and whether calls to it go out.
+pub type Standing = (&'static str, State);
+
 /// What a provider answered: JSON, and a status below 500.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -93,6 +96,11 @@ impl Outside {
     /// Whether calls go out, for the operator.
     pub fn circuit(&self) -> State {
         self.breaker().state()
+    }
+
+    /// The same with its name.
+    pub fn standing(&self) -> Standing {
+        (self.provider, self.circuit())
     }
 
     /// Begins requests.

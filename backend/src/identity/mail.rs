@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::identity::sms::{OtpOutbox, SentText};
+use crate::outside::Standing;
 
 /// Carries a plain text to an e-mail address.
 #[async_trait::async_trait]
@@ -14,6 +15,11 @@ pub trait Mail: Send + Sync + 'static {
     async fn send_named(&self, name: &str, to: &str, subject: &str, text: &str) -> Result<(), MailError> {
         let _ = name;
         self.send(to, subject, text).await
+    }
+
+    /// Whether calls go out, for each provider that is asked; none where nothing leaves this process.
+    fn circuits(&self) -> Vec<Standing> {
+        Vec::new()
     }
 }
 

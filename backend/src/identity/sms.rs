@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::limits;
+use crate::outside::Standing;
 use chrono::{DateTime, Utc};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub trait Sms: Send + Sync + 'static {
     /// Hands the text over. An error means that it was not accepted; silence proves nothing.
     async fn send(&self, to: &str, text: &str) -> Result<(), SmsError>;
+
+    /// Whether calls go out, for each provider that is asked; none where nothing leaves this process.
+    fn circuits(&self) -> Vec<Standing> {
+        Vec::new()
+    }
 }
 
 /// Why a carrier did not take a text.

@@ -19,7 +19,7 @@ use crate::identity::sms::{ConsoleSms, NoCarrier, OtpOutbox, Sms, SmsError};
 use crate::notifications::fcm::{self, Fcm};
 use crate::notifications::push::{NoPush, Push};
 use crate::notifications::smtp::{self, Smtp};
-use crate::outside::{self, Failure, Outage, Outside};
+use crate::outside::{self, Failure, Outage, Outside, Standing};
 use aakash::Aakash;
 use sparrow::Sparrow;
 
@@ -72,6 +72,10 @@ struct Carriers(Vec<Arc<dyn Sms>>);
 
 #[async_trait::async_trait]
 impl Sms for Carriers {
+    fn circuits(&self) -> Vec<Standing> {
+        self.0.iter().flat_map(|carrier| carrier.circuits()).collect()
+    }
+
     /// The next carrier is asked unless the number itself is at fault. Where an answer was lost a text may arrive
     /// twice; a code that does not arrive is worse.
     async fn send(&self, to: &str, text: &str) -> Result<(), SmsError> {

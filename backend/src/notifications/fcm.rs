@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::PushSettings;
 use crate::limits::{FCM_PAUSE_WHEN_FULL, FCM_PAYLOAD_MAX_BYTES, PUSH_WORTH};
 use crate::notifications::push::{Push, PushError, PushMessage};
-use crate::outside::{Answer, Failure, Outage, Outside};
+use crate::outside::{Answer, Failure, Outage, Outside, Standing};
 use access_token::AccessTokens;
 
 /// Its name in metrics.
@@ -59,6 +59,10 @@ enum Taken {
 
 #[async_trait::async_trait]
 impl Push for Fcm {
+    fn circuits(&self) -> Vec<Standing> {
+        vec![self.outside.standing()]
+    }
+
     async fn send(&self, message: &PushMessage) -> Result<String, PushError> {
         let body = body(message, self.clock.now().timestamp());
         // A token may be revoked before its time; a fresh one that is refused is a matter for the operator.

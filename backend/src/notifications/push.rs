@@ -7,12 +7,18 @@ use entities::{notification, sms_fcm_log};
 use serde_json::Value;
 
 use crate::notifications::delivery::rules::Outcome;
+use crate::outside::Standing;
 
 /// Carries messages to telephones.
 #[async_trait::async_trait]
 pub trait Push: Send + Sync + 'static {
     /// Hands a message over and answers the carrier's name for it.
     async fn send(&self, message: &PushMessage) -> Result<String, PushError>;
+
+    /// Whether calls go out, for each provider that is asked; none where nothing leaves this process.
+    fn circuits(&self) -> Vec<Standing> {
+        Vec::new()
+    }
 }
 
 /// A message to one telephone.

@@ -9,7 +9,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use crate::config::MailSettings;
 use crate::identity::mail::{Mail, MailError};
-use crate::outside::{Failure, Outage, Outside};
+use crate::outside::{Failure, Outage, Outside, Standing};
 
 /// Its name in settings and metrics.
 pub const NAME: &str = "smtp";
@@ -56,6 +56,10 @@ impl Smtp {
 
 #[async_trait::async_trait]
 impl Mail for Smtp {
+    fn circuits(&self) -> Vec<Standing> {
+        vec![self.outside.standing()]
+    }
+
     async fn send(&self, to: &str, subject: &str, text: &str) -> Result<(), MailError> {
         self.post(self.compose(None, to, subject, text)?).await
     }

@@ -31,7 +31,7 @@ pub(crate) struct SystemHealth {
     jobs: JobsHealth,
     /// Every gateway of the settings.
     gateways: Vec<GatewayHealth>,
-    /// Every payment provider of the settings.
+    /// Every provider of payments and messages that is set up.
     providers: Vec<ProviderHealth>,
     /// Where the books are, if they are on this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,11 +124,7 @@ pub(crate) async fn system_health(_: Staff, State(app): State<App>) -> Result<Js
     let answered_in_us = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
     let standing = jobs::standing(&app).await?;
     let gateways: Vec<GatewayHealth> = app.presence.gateways().into_iter().map(GatewayHealth::from).collect();
-    let providers: Vec<ProviderHealth> = app
-        .providers
-        .circuits()
-        .map(|(name, circuit)| ProviderHealth { name, circuit: circuit.into() })
-        .collect();
+    let providers = providers_of(&app);
     let disk = disk_of(&app.settings.database).await;
     let now = app.clock.now();
     let needs_a_person = standing.dead > 0
@@ -157,6 +153,14 @@ pub(crate) async fn system_health(_: Staff, State(app): State<App>) -> Result<Js
         disk,
         cache: CacheHealth { hits, misses },
     }))
+}
+
+/// Payments first, then texts, mail and push messages.
+fn providers_of(app: &App) -> Vec<ProviderHealth> {
+    let messages = [app.sms.circuits(), app.mail.circuits(), app.push.circuits()].into_iter().flatten();
+    let messages = messages.map(|(name, circuit)| (name, Some(circuit)));
+    let all = app.providers.circuits().chain(messages);
+    all.map(|(name, circuit)| ProviderHealth { name, circuit: circuit.into() }).collect()
 }
 
 /// The disk of the embedded books. A disk that cannot be asked is left out: health is for looking, not for failing.

@@ -152,3 +152,27 @@ async fn health_names_every_part() {
         assert_eq!(health["jobs"]["due"], 0);
     }
 }
+
+#[tokio::test]
+async fn health_names_who_carries_messages() {
+    use backend::config::{Secret, SmsProvider};
+    let test = TestApp::with_settings(|settings| {
+        settings.sms.provider = Some(SmsProvider::Sparrow);
+        settings.sms.fallback = Some(SmsProvider::Aakash);
+        settings.sms.sparrow.token = Secret::new("a token");
+        settings.sms.sparrow.from = "Chautari".to_owned();
+        settings.sms.aakash.auth_token = Secret::new("a token");
+    });
+    let test = test.await;
+    let moderator = test.bearer(token_of(&test, AdminRole::Moderator).await);
+    let health = moderator.get("/api/v1/admin/system/health").await.ok();
+    assert_eq!(
+        health["providers"],
+        json!([
+            { "name": "sandbox", "circuit": "built_in" },
+            { "name": "sparrow", "circuit": "closed" },
+            { "name": "aakash", "circuit": "closed" },
+        ])
+    );
+    assert!(!health.to_string().contains("a token"));
+}

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::ten_digits;
 use crate::config::AakashSettings;
 use crate::identity::sms::{Sms, SmsError};
-use crate::outside::{Answer, Outside};
+use crate::outside::{Answer, Outside, Standing};
 
 /// Its name in settings and metrics.
 pub const NAME: &str = "aakash";
@@ -39,6 +39,10 @@ struct Said {
 
 #[async_trait::async_trait]
 impl Sms for Aakash {
+    fn circuits(&self) -> Vec<Standing> {
+        vec![self.outside.standing()]
+    }
+
     async fn send(&self, to: &str, text: &str) -> Result<(), SmsError> {
         let base_url = match self.settings.base_url.trim_end_matches('/') {
             "" => BASE_URL,

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::ten_digits;
 use crate::config::SparrowSettings;
 use crate::identity::sms::{Sms, SmsError};
-use crate::outside::{Answer, Outside};
+use crate::outside::{Answer, Outside, Standing};
 
 /// Its name in settings and metrics.
 pub const NAME: &str = "sparrow";
@@ -36,6 +36,10 @@ struct Said {
 
 #[async_trait::async_trait]
 impl Sms for Sparrow {
+    fn circuits(&self) -> Vec<Standing> {
+        vec![self.outside.standing()]
+    }
+
     async fn send(&self, to: &str, text: &str) -> Result<(), SmsError> {
         let base_url = match self.settings.base_url.trim_end_matches('/') {
             "" => BASE_URL,
