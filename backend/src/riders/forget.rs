@@ -2,6 +2,7 @@
 
 use crate::db::Tx;
 use crate::error::Result;
+use crate::media;
 use crate::random::READABLE;
 use entities::id::UserId;
 use entities::user::UserStatus;
@@ -24,6 +25,8 @@ pub(super) async fn person(tx: &Tx, id: UserId) -> Result<()> {
         .filter(user_station_favorite::Column::UserId.eq(id))
         .exec(tx)
         .await?;
+    // Their face and their papers are let go, and swept away.
+    media::forget_user(tx, id).await?;
     // What others may still need, without a name: pictures of a broken station, who changed what and when.
     media_upload::Entity::update_many()
         .col_expr(media_upload::Column::UploadedBy, Expr::value(None::<uuid::Uuid>))

@@ -21,6 +21,7 @@ use utoipa::ToSchema;
 
 /// A rider, and what the app's first page shows of them.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RiderAccount)]
 pub(super) struct Me {
     #[serde(flatten)]
     user: UserView,

@@ -26,6 +26,8 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET /api/v1/content/faq", "texts that everybody may read"),
     ("GET /api/v1/content/privacy-policy", "texts that everybody may read"),
     ("GET /api/v1/content/terms-of-service", "texts that everybody may read"),
+    ("GET /api/v1/media/{id}/{name}", "pictures of stations are for everybody"),
+    ("GET /api/v1/media/private/{id}/{name}", "the signature of the link is the proof"),
     ("GET /api/v1/payments/methods", "prices and ways to pay are no secret"),
     ("GET /api/v1/payments/packages", "prices and ways to pay are no secret"),
     ("GET /api/v1/rentals/packages", "prices and ways to pay are no secret"),
@@ -39,6 +41,35 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET /api/v1/stations/nearby", "the map is for everybody"),
     ("GET /api/v1/stations/{serial_number}", "the map is for everybody"),
 ];
+
+/// The reviewed description, and how to write it anew.
+const REVIEWED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+const RENEW: &str = "cargo run -- openapi > backend/openapi.json";
+
+#[test]
+fn the_description_is_the_one_that_was_reviewed() {
+    let now = backend::api::openapi().to_pretty_json().unwrap() + "\n";
+    let reviewed = fs::read_to_string(REVIEWED).unwrap_or_default();
+    if now == reviewed {
+        return;
+    }
+    let reviewed: Value = serde_json::from_str(&reviewed).unwrap_or_default();
+    let mut changes = Vec::new();
+    for part in ["/paths", "/components/schemas", "/components/responses"] {
+        let (old, new) = (entries(&reviewed, part), entries(document(), part));
+        changes
+            .extend(old.keys().filter(|name| !new.contains_key(*name)).map(|name| format!("gone: {name}")));
+        changes.extend(new.iter().filter_map(|(name, entry)| match old.get(name) {
+            None => Some(format!("new: {name}")),
+            Some(before) if before != entry => Some(format!("changed: {name}")),
+            Some(_) => None,
+        }));
+    }
+    panic!(
+        "openapi.json is not what the handlers say. Look at these, then: {RENEW}\n  {}",
+        changes.join("\n  ")
+    );
+}
 
 #[test]
 fn an_operation_without_security_is_on_the_list_of_public_ones() {
@@ -254,6 +285,11 @@ fn resolved(value: &Value) -> &Value {
         Some(to) => document().pointer(to.trim_start_matches('#')).unwrap_or(value),
         None => value,
     }
+}
+
+fn entries(document: &Value, part: &str) -> BTreeMap<String, Value> {
+    let entries = document.pointer(part).and_then(Value::as_object);
+    entries.into_iter().flatten().map(|(name, entry)| (name.clone(), entry.clone())).collect()
 }
 
 fn walk(value: &Value, look: &mut impl FnMut(&Value)) {

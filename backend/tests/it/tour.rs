@@ -68,6 +68,10 @@ impl Tour {
             "serial_number" | "sn" => Named::Common(STATION.to_owned()),
             "provider" => Named::Common("sandbox".to_owned()),
             "attempt" => Named::Common("01890f3e-7cc2-7000-8000-000000000001".to_owned()),
+            "name" => Named::Common("picture.jpg".to_owned()),
+            "id" if path.contains("/media/") => {
+                Named::Common("01890f3e-7cc2-7000-8000-000000000001".to_owned())
+            }
             "intent_id" => Named::Own(self.intent.clone()),
             "transaction_id" => Named::Own(self.transaction.clone()),
             "id" if path.contains("/rentals/") => Named::Own(self.rental.clone()),

@@ -33,6 +33,7 @@ pub(super) struct Which {
     /// Only these.
     status: Option<UserStatus>,
     /// Only those whose proof of identity stands there; `none` for those who never sent one.
+    #[param(inline)]
     kyc: Option<KycFilter>,
     /// Who joined then or later.
     joined_from: Option<DateTime<Utc>>,

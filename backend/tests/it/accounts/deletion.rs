@@ -2,6 +2,7 @@
 
 use super::{HARI, SITA, code_for, id_of, log_in, register, token_of, trail};
 use crate::identity::sign_in;
+use crate::media::{jpeg, upload};
 use crate::payments::{ask_for, open, press, verify};
 use crate::riders::Rider;
 use crate::staff::staff_token;
@@ -9,8 +10,8 @@ use crate::test_app::TestApp;
 use backend::payments::audit;
 use entities::admin_profile::AdminRole;
 use entities::{
-    notification, sms_fcm_log, transaction, user, user_audit_log, user_device, user_leaderboard,
-    user_profile, user_session,
+    media_upload, notification, sms_fcm_log, transaction, user, user_audit_log, user_device,
+    user_leaderboard, user_profile, user_session,
 };
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
@@ -109,4 +110,22 @@ async fn who_works_here_leaves_by_another_door() {
     staff_token(&test, AdminRole::Moderator).await;
     let hari = sign_in(&test, "hari@chautari.example").await;
     test.bearer(token_of(&hari)).delete(ACCOUNT).await.problem(409, "staff_account");
+}
+
+#[tokio::test]
+async fn the_papers_of_a_deleted_rider_are_deleted_too() {
+    for test in TestApp::on_each_backend().await {
+        let caller = test.bearer(token_of(&sign_in(&test, SITA).await));
+        let (front, back) = (upload(&caller, "kyc", &jpeg(1)).await, upload(&caller, "kyc", &jpeg(2)).await);
+        let papers = json!({
+            "citizenship_number": "27-01-70-12345",
+            "citizenship_front_image": front["id"], "citizenship_back_image": back["id"],
+        });
+        caller.post("/api/v1/users/kyc", papers).await.ok();
+        assert_eq!(caller.delete(ACCOUNT).await.status, 204);
+        test.clock.advance_ms(3 * 24 * 3_600_000);
+        backend::housekeeping::sweep(&test.app).await.unwrap();
+        let left = media_upload::Entity::find().all(test.app.db.read()).await.unwrap();
+        assert!(left.is_empty(), "{}: {left:?}", test.backend());
+    }
 }
