@@ -23,6 +23,7 @@ use crate::random::Random;
 use crate::rate::Rate;
 use crate::server::{self, Bounds};
 use crate::staff::{LoginTries, Passwords};
+use crate::stations::places::Places;
 use crate::stations::presence::PresenceMap;
 use crate::system_log::LogLines;
 use crate::{
@@ -191,6 +192,8 @@ pub struct State {
     pub cache: Cache,
     /// Which stations are reachable, and how.
     pub presence: PresenceMap,
+    /// Where all stations are.
+    pub places: Places,
     /// Cancelled when the program begins to stop: long polls and streams end.
     pub stopping: CancellationToken,
     /// For calls to gateways: connections are shared, every call has a time-out.
@@ -253,6 +256,7 @@ impl App {
         let providers = Providers::from_settings(&settings, &db, &clock)?;
         let instance_id = random.uuid_v7(clock.now());
         let presence = PresenceMap::new(&settings.backend.gateways, clock.clone());
+        let places = Places::new(clock.clone());
         let cache = Cache::new(clock.clone());
         let stopping = CancellationToken::new();
         let otp_outbox = OtpOutbox::default();
@@ -281,6 +285,7 @@ impl App {
             analytics,
             cache,
             presence,
+            places,
             stopping,
             http,
             passwords,

@@ -269,6 +269,53 @@ impl Default for PushSettings {
 pub struct MediaSettings {
     /// Where riders' and staff's pictures are kept; without it uploads are refused.
     pub directory: String,
+    /// Keeps them at Cloudinary instead, once it is set.
+    pub cloudinary: CloudinarySettings,
+}
+
+/// `[media.cloudinary]`: used once it has a cloud name, a key and a secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CloudinarySettings {
+    /// The account's cloud name.
+    pub cloud_name: String,
+    /// The account's API key.
+    pub api_key: String,
+    /// Its secret, with which calls are signed.
+    pub api_secret: Secret,
+    /// Where its API is; empty for Cloudinary's own address.
+    pub api_base_url: String,
+    /// Where it delivers pictures; empty for Cloudinary's own address.
+    pub delivery_base_url: String,
+}
+
+impl CloudinarySettings {
+    const API: &str = "https://api.cloudinary.com";
+    const DELIVERY: &str = "https://res.cloudinary.com";
+
+    /// Whether pictures are kept there.
+    pub fn is_set(&self) -> bool {
+        !self.cloud_name.is_empty() && !self.api_key.is_empty() && !self.api_secret.is_empty()
+    }
+
+    /// Where its API is, without a slash at the end.
+    pub fn api_url(&self) -> &str {
+        address(&self.api_base_url, true, Self::API, Self::API)
+    }
+
+    /// Where it delivers pictures, without a slash at the end.
+    pub fn delivery_url(&self) -> &str {
+        address(&self.delivery_base_url, true, Self::DELIVERY, Self::DELIVERY)
+    }
+
+    /// What is missing, in a sentence that names the key.
+    pub fn check(&self) -> Result<(), String> {
+        if self.is_set() || *self == Self::default() {
+            return Ok(());
+        }
+        Err("media.cloudinary needs cloud_name, api_key and api_secret: copy them from the dashboard"
+            .to_owned())
+    }
 }
 
 /// `[payments]`

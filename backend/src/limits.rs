@@ -40,6 +40,11 @@ pub const PICTURE_MEMORY_MAX_BYTES: u64 = 256 * 1024 * 1024;
 pub const PICTURES_AT_ONCE: usize = 2;
 /// The longest edge of a picture that is kept, pixels: larger ones are made smaller.
 pub const PICTURE_EDGE_MAX: u32 = 2_560;
+/// The greatest picture that is read back from a store that others keep, bytes: a picture that was made anew may be
+/// larger than the file that was sent.
+pub const PICTURE_READ_MAX_BYTES: usize = 32 * 1024 * 1024;
+/// How long a call to a store that others keep may take.
+pub const PICTURE_STORE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a link to a private picture leads somewhere.
 pub const PICTURE_LINK_LIFE: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 /// Uploads that one person may make at once.
@@ -219,6 +224,16 @@ pub const HEARTBEAT_WRITTEN_EVERY: chrono::TimeDelta = chrono::TimeDelta::minute
 pub const ROSTER_WAIT_MAX_MS: u64 = 60_000;
 /// How often a waiting roster call asks the book.
 pub const ROSTER_POLL: Duration = Duration::from_secs(1);
+/// How old what is known of the places of stations may be, milliseconds, if another process changed one.
+pub const PLACES_LIFE_MS: u64 = 5_000;
+/// Stations whose places are read at a time.
+pub const PLACES_READ_AT_ONCE: u64 = 20_000;
+/// Stations that are shown around a place.
+pub const NEARBY_MAX: usize = 100;
+/// Kinds of things that may be found at one station.
+pub const STATION_AMENITIES_MAX: usize = 50;
+/// Pictures of one station.
+pub const STATION_PICTURES_MAX: u64 = 20;
 /// The longest text about a station, characters.
 pub const STATION_TEXT_MAX: usize = 200;
 /// The shortest report of a fault, characters.

@@ -16,6 +16,7 @@
 //! ```
 
 pub mod aakash;
+pub mod cloudinary;
 pub mod esewa;
 pub mod fcm;
 pub mod khalti;

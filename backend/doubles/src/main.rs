@@ -2,6 +2,7 @@
 //! a `chautari up` that is pointed to them by the settings that are printed.
 
 use doubles::aakash::Aakash;
+use doubles::cloudinary::Cloudinary;
 use doubles::esewa::{self, Esewa};
 use doubles::fcm::Fcm;
 use doubles::khalti::Khalti;
@@ -29,6 +30,8 @@ const AAKASH_PORT: u16 = 7506;
 const SMTP_PORT: u16 = 7507;
 /// What the carriers of messages know us by.
 const MESSAGES_KEY: &str = "double-of-messages";
+/// Where Cloudinary is.
+const CLOUDINARY_PORT: u16 = 7508;
 /// Khalti's key; any will do between the two programs.
 const KHALTI_KEY: &str = "double-of-khalti";
 /// Stripe's key and the secret of its webhooks.
@@ -42,6 +45,9 @@ async fn main() -> io::Result<()> {
     let esewa = Double::serve(listen(ESEWA_PORT).await?, Esewa::new(), world.clone())?;
     let stripe = Stripe::new(STRIPE_KEY, &[STRIPE_WEBHOOK_SECRET]);
     let stripe = Double::serve(listen(STRIPE_PORT).await?, stripe, world.clone())?;
+    let cloudinary = Cloudinary::new("double", "key", "secret");
+    let cloudinary = Double::serve(listen(CLOUDINARY_PORT).await?, cloudinary, world.clone())?;
+    let pictures = cloudinary.base_url();
     let fcm = Double::serve(listen(FCM_PORT).await?, Fcm::new(), world.clone())?;
     let sparrow = Sparrow::new(MESSAGES_KEY, "Chautari");
     let sparrow = Double::serve(listen(SPARROW_PORT).await?, sparrow, world.clone())?;
@@ -58,6 +64,7 @@ async fn main() -> io::Result<()> {
          \n[sms.sparrow]\ntoken = \"{MESSAGES_KEY}\"\nfrom = \"Chautari\"\nbase_url = \"{}\"\n\
          \n[sms.aakash]\nauth_token = \"{MESSAGES_KEY}\"\nbase_url = \"{}\"\n\
          \n[mail]\nprovider = \"smtp\"\nurl = \"{}\"\nfrom = \"Chautari <help@chautari.example>\"\n\
+         \n[media.cloudinary]\ncloud_name = \"double\"\napi_key = \"key\"\napi_secret = \"secret\"\napi_base_url = \"{pictures}\"\ndelivery_base_url = \"{pictures}\"\n\
          \nWhat they were asked: curl {khalti}/_double\n\
          How they can fail: curl {khalti}/_double/misbehave --json '{{\"what\":\"html_page\",\"status\":502,\"times\":3}}'",
         esewa::TEST_PRODUCT,

@@ -209,7 +209,7 @@ async fn mend(tx: &Tx, user: UserId, change: PapersChange) -> Result<user_kyc::M
 }
 
 async fn claim(tx: &Tx, user: UserId, upload: MediaUploadId, pointer: &str) -> Result<String> {
-    Ok(media::claim(tx, user, MediaPurpose::Kyc, upload, pointer).await?.file_url)
+    Ok(media::claim(tx, Some(user), MediaPurpose::Kyc, upload, pointer).await?.file_url)
 }
 
 /// Writes in a savepoint: a number that somebody else has must not end the transaction around it.

@@ -7,20 +7,23 @@ use entities::media_upload::{self, Column, MediaPurpose};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
-/// Takes an upload of `owner` into the caller's books: from now on it stays. `pointer` names the field that named it.
+/// Takes an upload of `owner`, or of anybody for what staff bring, into the caller's books: from now on it stays. `pointer` names the field that named it.
 ///
 /// Somebody else's upload, one for another purpose and one that is not there are refused alike.
 pub async fn claim(
     tx: &Tx,
-    owner: UserId,
+    owner: Option<UserId>,
     purpose: MediaPurpose,
     upload: MediaUploadId,
     pointer: &str,
 ) -> Result<media_upload::Model> {
-    let claimed = media_upload::Entity::update_many()
+    let mut update = media_upload::Entity::update_many();
+    if let Some(owner) = owner {
+        update = update.filter(Column::UploadedBy.eq(owner));
+    }
+    let claimed = update
         .col_expr(Column::AttachedAt, Expr::value(Some(tx.now())))
         .filter(Column::Id.eq(upload))
-        .filter(Column::UploadedBy.eq(owner))
         .filter(Column::Purpose.eq(purpose))
         .filter(Column::StoredAt.is_not_null())
         .exec(tx)

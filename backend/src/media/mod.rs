@@ -10,6 +10,7 @@ pub mod upload;
 pub mod serve;
 
 mod claim;
+mod cloudinary;
 mod link;
 mod picture;
 mod store;

@@ -1,6 +1,7 @@
 //! Where pictures are kept, and how much of the machine they may take.
 
 use super::Refusal;
+use super::cloudinary::Cloudinary;
 use super::link;
 use crate::clock::Clock;
 use crate::config::{MediaSettings, Secrets};
@@ -19,9 +20,17 @@ use sha2::Sha256;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
+/// One place where pictures are kept.
+enum Store {
+    /// A directory, or anything else that `object_store` knows.
+    Objects(Arc<dyn ObjectStore>),
+    /// An account at Cloudinary.
+    Cloudinary(Cloudinary),
+}
+
 /// The store of pictures, the key of their links, and the bounds of uploads.
 pub struct Media {
-    store: Option<Arc<dyn ObjectStore>>,
+    store: Option<Store>,
     key: [u8; 32],
     uploads: Rate<UserId>,
     /// A picture being made anew takes much memory.
@@ -29,12 +38,18 @@ pub struct Media {
 }
 
 impl Media {
-    /// The local directory of the settings, made if it is missing; without one every upload is refused.
+    /// Cloudinary or the local directory of the settings, made if it is missing; without either every upload is
+    /// refused.
     pub fn from_settings(settings: &MediaSettings, secrets: &Secrets, clock: Clock) -> Result<Self> {
+        settings.cloudinary.check().map_err(Error::internal)?;
+        let store = match settings.cloudinary.is_set() {
+            true => Some(Store::Cloudinary(Cloudinary::new(settings.cloudinary.clone(), clock.clone())?)),
+            false => local(&settings.directory)?.map(Store::Objects),
+        };
         let quota = Quota::with_period(limits::UPLOAD_EVERY).map(|q| q.allow_burst(limits::UPLOADS_BURST));
         let quota = quota.ok_or_else(|| Error::internal("uploads: a pause of nothing"))?;
         Ok(Self {
-            store: local(&settings.directory)?,
+            store,
             key: link_key(secrets)?,
             uploads: Rate::new(quota, clock),
             room: Arc::new(Semaphore::new(limits::PICTURES_AT_ONCE)),
@@ -43,7 +58,7 @@ impl Media {
 
     /// Keeps pictures elsewhere.
     pub(crate) fn keep_in(&mut self, store: Arc<dyn ObjectStore>) {
-        self.store = Some(store);
+        self.store = Some(Store::Objects(store));
     }
 
     /// What leads to a stored picture for the next minutes: a path on this server. Public ones lead there for ever.
@@ -67,29 +82,40 @@ impl Media {
     }
 
     pub(super) async fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<()> {
-        self.at()?.put(path, bytes.into()).await.map_err(anyhow::Error::from)?;
-        Ok(())
+        match self.at()? {
+            Store::Objects(objects) => {
+                objects.put(path, bytes.into()).await.map_err(anyhow::Error::from)?;
+                Ok(())
+            }
+            Store::Cloudinary(cloudinary) => cloudinary.put(path, bytes).await,
+        }
     }
 
     /// The bytes, if they are there.
     pub(super) async fn read(&self, path: &Path) -> Result<Option<Bytes>> {
-        match self.at()?.get(path).await {
-            Ok(found) => Ok(Some(found.bytes().await.map_err(anyhow::Error::from)?)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(Error::Internal(error.into())),
+        match self.at()? {
+            Store::Objects(objects) => match objects.get(path).await {
+                Ok(found) => Ok(Some(found.bytes().await.map_err(anyhow::Error::from)?)),
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(error) => Err(Error::Internal(error.into())),
+            },
+            Store::Cloudinary(cloudinary) => cloudinary.read(path).await,
         }
     }
 
     /// Deletes a picture; one that is not there is deleted.
     pub(super) async fn delete(&self, path: &Path) -> Result<()> {
-        match self.at()?.delete(path).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(Error::Internal(error.into())),
+        match self.at()? {
+            Store::Objects(objects) => match objects.delete(path).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+                Err(error) => Err(Error::Internal(error.into())),
+            },
+            Store::Cloudinary(cloudinary) => cloudinary.delete(path).await,
         }
     }
 
-    fn at(&self) -> Result<&dyn ObjectStore> {
-        Ok(self.store.as_deref().ok_or_else(|| Refusal::MediaUnavailable.problem().retry_after_s(3_600))?)
+    fn at(&self) -> Result<&Store> {
+        Ok(self.store.as_ref().ok_or_else(|| Refusal::MediaUnavailable.problem().retry_after_s(3_600))?)
     }
 }
 

@@ -10,6 +10,7 @@
 pub mod machine;
 pub mod pricing;
 
+mod bank_history;
 mod bills;
 mod case;
 mod places;
@@ -328,6 +329,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(late_fees::list, late_fees::create))
         .routes(routes!(late_fees::activate))
         .routes(routes!(late_fees::trial::test_calculation))
+        .routes(routes!(bank_history::bank_history))
         .routes(routes!(staff::list))
         .routes(routes!(staff_detail::show))
         .routes(routes!(staff::decide))

@@ -5,6 +5,7 @@ use crate::auth::MaybeRider;
 use crate::error::{ProblemBody, Result};
 use crate::extract::{Json, Path};
 use crate::stations::Refusal;
+use crate::stations::pictures::{StationPicture, pictures};
 use crate::stations::view::{StationView, by_serial, view};
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -23,13 +24,31 @@ pub(super) struct StationDetail {
     /// Its slots, ascending.
     slots: Vec<SlotView>,
     /// What else is there, like wifi.
-    amenities: Vec<String>,
+    amenities: Vec<AmenityView>,
+    /// Its pictures, the primary one first.
+    media: Vec<StationPicture>,
     /// From when on people can get at it, `HH:MM` in Nepal; always if both times are absent.
     opening_time: Option<String>,
     /// Until when; before `opening_time` it is on the next day.
     closing_time: Option<String>,
     /// When it was last heard of; absent before its first login.
     last_heartbeat: Option<DateTime<Utc>>,
+}
+
+/// Something that may be found at a station.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AmenityView {
+    /// One word.
+    #[schema(example = "wifi")]
+    name: String,
+    /// A font-awesome class or a link.
+    #[schema(example = "fa-wifi")]
+    icon: String,
+    /// What it is.
+    description: String,
+    /// What staff say of it here.
+    #[schema(example = "Ask at the counter")]
+    notes: Option<String>,
 }
 
 /// A slot as riders see it.
@@ -62,7 +81,7 @@ pub(super) async fn station_detail(
         .find_also_related(station_amenity::Entity)
         .all(app.db.read())
         .await?;
-    let last_heartbeat = row.last_heartbeat;
+    let (id, last_heartbeat) = (row.id, row.last_heartbeat);
     let (opening_time, closing_time) = (row.opening_time.clone(), row.closing_time.clone());
     let rider = rider.map(|rider| rider.user_id);
     let station = view(&app, vec![row], rider).await?.into_iter().next().ok_or(Refusal::StationNotFound)?;
@@ -71,11 +90,17 @@ pub(super) async fn station_detail(
         status: slot.status,
         battery_level: slot.battery_level,
     });
-    let amenities = amenities.into_iter().filter_map(|(_, amenity)| amenity.map(|amenity| amenity.name));
+    let amenities = amenities.into_iter().filter_map(|(mapping, amenity)| {
+        let amenity = amenity.filter(|amenity| amenity.is_active)?;
+        let (name, icon, description) = (amenity.name, amenity.icon, amenity.description);
+        Some(AmenityView { name, icon, description, notes: mapping.notes })
+    });
+    let media = pictures(&app, id).await?;
     Ok(Json(StationDetail {
         station,
         slots: slots.collect(),
         amenities: amenities.collect(),
+        media,
         opening_time,
         closing_time,
         last_heartbeat,

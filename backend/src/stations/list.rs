@@ -7,9 +7,9 @@ use crate::extract::{Json, Query};
 use crate::page::{Cursor, Page, PageQuery};
 use crate::stations::view::{StationView, view};
 use axum::extract::State;
+use entities::id::StationId;
 use entities::station;
-use sea_orm::sea_query::{Expr, ExprTrait, Func, LikeExpr};
-use sea_orm::{Condition, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -21,6 +21,7 @@ const SEARCH_MAX: usize = 100;
 #[into_params(parameter_in = Query)]
 pub(super) struct Search {
     /// A part of the name, the address, the landmark or the serial number.
+    #[param(max_length = 100, example = "thamel")]
     search: Option<String>,
     /// Items on the page, 1–100; 20 if absent.
     limit: Option<u64>,
@@ -36,34 +37,23 @@ pub(super) async fn list_stations(
     Query(search): Query<Search>,
 ) -> Result<Json<Page<StationView>>> {
     let page = PageQuery { limit: search.limit, cursor: search.cursor };
+    let text = search.search.as_deref().map(str::trim).filter(|text| !text.is_empty());
     let mut query = station::Entity::find();
-    if let Some(text) = search.search.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
-        query = query.filter(mentions(text)?);
+    if let Some(text) = text {
+        query = query.filter(station::Column::Id.is_in(named(&app, text, &page).await?));
     }
-    let query = page.apply(query, station::Column::CreatedAt, station::Column::Id)?;
-    let rows = page.page(
-        query.all(app.db.read()).await?,
-        |row| Cursor { at: row.created_at, id: row.id.0 },
-        |row| row,
-    )?;
+    let rows = page.apply_by_id(query, station::Column::Id)?.all(app.db.read()).await?;
+    let rows = page.page(rows, |row| Cursor::of_id(row.id.0), |row| row)?;
     let items = view(&app, rows.items, rider.map(|rider| rider.user_id)).await?;
     Ok(Json(Page { items, next_cursor: rows.next_cursor }))
 }
 
-fn mentions(text: &str) -> Result<Condition, Problem> {
+/// The stations of this page, and one more that tells whether others follow.
+async fn named(app: &App, text: &str, page: &PageQuery) -> Result<Vec<StationId>> {
     if text.chars().count() > SEARCH_MAX {
-        return Err(Problem::invalid("search", format!("must have at most {SEARCH_MAX} characters")));
+        return Err(Problem::invalid("search", format!("must have at most {SEARCH_MAX} characters")).into());
     }
-    let escaped = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    let pattern = format!("%{escaped}%");
-    let columns = [
-        station::Column::StationName,
-        station::Column::Address,
-        station::Column::Landmark,
-        station::Column::SerialNumber,
-    ];
-    let any = columns.into_iter().fold(Condition::any(), |any, column| {
-        any.add(Expr::expr(Func::lower(Expr::col(column))).like(LikeExpr::new(pattern.clone()).escape('\\')))
-    });
-    Ok(any)
+    let before = page.cursor()?.map(|cursor| StationId(cursor.id));
+    let max = usize::try_from(page.limit()?).map_err(anyhow::Error::from)? + 1;
+    app.places.named(app, text, before, max).await
 }

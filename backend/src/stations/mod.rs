@@ -7,15 +7,20 @@ pub mod list;
 pub mod nearby;
 pub mod report_issue;
 
+pub mod power_banks;
 pub mod staff;
+mod staff_amenities;
 pub mod staff_change;
 pub mod staff_issues;
+mod staff_media;
 
 mod amenities;
 pub(crate) mod description;
 
 mod follow;
 pub mod inventory;
+mod pictures;
+pub mod places;
 pub mod presence;
 mod projection;
 pub mod provision;
@@ -56,7 +61,12 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(staff_issues::show_station_issue))
         .routes(routes!(staff_issues::assign_station_issue))
         .routes(routes!(staff_issues::move_station_issue))
-        .routes(routes!(staff::list_power_banks, staff::create_power_bank))
+        .routes(routes!(power_banks::list_power_banks, staff::create_power_bank))
+        .routes(routes!(power_banks::show_power_bank))
+        .routes(routes!(power_banks::set_power_bank_status))
+        .routes(routes!(staff_amenities::list_station_amenities, staff_amenities::replace_station_amenities))
+        .routes(routes!(staff_media::list_station_media, staff_media::hang_picture))
+        .routes(routes!(staff_media::take_picture_down))
         .merge(resource::routes::<amenities::StationAmenityFields>())
 }
 
@@ -101,6 +111,11 @@ crate::refusals! {
         IssueNotFound = 404 "issue_not_found" "There is no such report.",
         IssueReported = 409 "issue_already_reported" "You have reported this of the station, and it is not resolved yet.",
         TooManyReports = 429 "too_many_reports" "Too many of your reports are not resolved yet.",
+        BankNotFound = 404 "bank_not_found" "There is no such power bank.",
+        BankRented = 409 "bank_rented" "A rider has the power bank, or its state changed meanwhile.",
+        PictureNotFound = 404 "picture_not_found" "There is no such picture at this station.",
+        PictureHangs = 409 "picture_in_use" "This upload hangs on a station already.",
+        TooManyPictures = 409 "too_many_pictures" "The station has as many pictures as it can have.",
         IssueMoved = 409 "issue_moved" "The report is further than that; look again.",
         SerialNumberTaken = 409 "serial_number_taken" "Another station has this serial number.",
         BankSerialTaken = 409 "bank_serial_taken" "Another power bank has this serial number.",

@@ -4,29 +4,28 @@ use crate::app::App;
 use crate::auth::MaybeRider;
 use crate::error::{Problem, ProblemBody, Result};
 use crate::extract::{Json, Query};
+use crate::limits;
 use crate::stations::view::{StationView, view};
 use axum::extract::State;
+use entities::id::StationId;
 use entities::station;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use utoipa::{IntoParams, ToSchema};
-
-/// Mean radius of the Earth, kilometres.
-const EARTH_KM: f64 = 6_371.008_8;
-/// Stations in one answer.
-const NEARBY_MAX: usize = 100;
-/// Stations in the bounding box that are looked at: a denser city needs a smaller radius.
-const CANDIDATES_MAX: u64 = 5_000;
 
 /// Where and how far.
 #[derive(Clone, Copy, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Around {
     /// Degrees north.
+    #[param(minimum = -90, maximum = 90, example = 27.7154)]
     lat: f64,
     /// Degrees east.
+    #[param(minimum = -180, maximum = 180, example = 85.3123)]
     lng: f64,
     /// Kilometres, 0.1–50; 5 if absent.
+    #[param(minimum = 0.1, maximum = 50, example = 5)]
     radius: Option<f64>,
 }
 
@@ -55,23 +54,16 @@ pub(super) async fn nearby_stations(
     Query(around): Query<Around>,
 ) -> Result<Json<Nearby>> {
     let radius_km = check(around)?;
-    let (north, east) = half_box_degrees(around.lat, radius_km);
-    let candidates = station::Entity::find()
-        .filter(station::Column::Latitude.between(around.lat - north, around.lat + north))
-        .filter(station::Column::Longitude.between(around.lng - east, around.lng + east))
-        .limit(CANDIDATES_MAX)
+    let near = app.places.near(&app, (around.lat, around.lng), radius_km, limits::NEARBY_MAX).await?;
+    let mut rows: HashMap<StationId, station::Model> = station::Entity::find()
+        .filter(station::Column::Id.is_in(near.iter().map(|(id, _)| *id)))
         .all(app.db.read())
-        .await?;
-    let mut near: Vec<(f64, station::Model)> = candidates
+        .await?
         .into_iter()
-        .map(|station| {
-            (distance_km((around.lat, around.lng), (station.latitude, station.longitude)), station)
-        })
-        .filter(|(distance, _)| *distance <= radius_km)
+        .map(|row| (row.id, row))
         .collect();
-    near.sort_by(|(left, _), (right, _)| left.total_cmp(right));
-    near.truncate(NEARBY_MAX);
-    let (distances, stations): (Vec<f64>, Vec<station::Model>) = near.into_iter().unzip();
+    let found = near.into_iter().filter_map(|(id, distance)| Some((rows.remove(&id)?, distance)));
+    let (stations, distances): (Vec<station::Model>, Vec<f64>) = found.unzip();
     let shown = view(&app, stations, rider.map(|rider| rider.user_id)).await?.into_iter().zip(distances);
     let items = shown
         .map(|(station, distance)| NearbyStation {
@@ -92,43 +84,5 @@ fn check(around: Around) -> Result<f64, Problem> {
     match around.radius.unwrap_or(5.0) {
         radius if (0.1..=50.0).contains(&radius) => Ok(radius),
         _ => Err(Problem::invalid("radius", "must be 0.1 to 50 kilometres")),
-    }
-}
-
-/// Degrees from the centre of the bounding box to its edges; the whole circle near a pole.
-fn half_box_degrees(lat: f64, radius_km: f64) -> (f64, f64) {
-    let north = (radius_km / EARTH_KM).to_degrees();
-    let narrowest = (lat.abs() + north).min(90.0).to_radians().cos();
-    let east = if narrowest * 180.0 <= north { 360.0 } else { north / narrowest };
-    (north, east)
-}
-
-/// The haversine distance of two places in degrees.
-fn distance_km(from: (f64, f64), to: (f64, f64)) -> f64 {
-    let (north, east) = ((to.0 - from.0).to_radians(), (to.1 - from.1).to_radians());
-    let chord = (north / 2.0).sin().powi(2)
-        + from.0.to_radians().cos() * to.0.to_radians().cos() * (east / 2.0).sin().powi(2);
-    2.0 * EARTH_KM * chord.sqrt().min(1.0).asin()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distances_are_those_of_a_map() {
-        let (thamel, patan, pokhara) = ((27.7154, 85.3123), (27.6727, 85.3254), (28.2096, 83.9856));
-        assert!((distance_km(thamel, patan) - 4.92).abs() < 0.05, "{}", distance_km(thamel, patan));
-        assert!((distance_km(thamel, pokhara) - 141.4).abs() < 1.0, "{}", distance_km(thamel, pokhara));
-        assert!(distance_km(thamel, thamel).abs() < 1e-9);
-    }
-
-    #[test]
-    fn the_box_holds_the_whole_circle() {
-        for (lat, radius_km) in [(27.7, 5.0), (0.0, 50.0), (-60.0, 50.0), (85.0, 50.0)] {
-            let (north, east) = half_box_degrees(lat, radius_km);
-            assert!(distance_km((lat, 0.0), (lat + north, 0.0)) >= radius_km - 1e-6);
-            assert!(east >= 180.0 || distance_km((lat, 0.0), (lat, east)) >= radius_km - 1e-6, "{lat}");
-        }
     }
 }

@@ -102,6 +102,7 @@ pub(super) async fn provision_by(
             })
         })
         .await?;
+    app.places.forget();
     secret(&app.secrets, station_id, serial, key_id, FIRST_KEY_GEN)
 }
 

@@ -89,7 +89,7 @@ async fn report(
     let mut images = Vec::new();
     for (at, image) in new.images.into_iter().enumerate() {
         let pointer = format!("/images/{at}");
-        images.push(media::claim(tx, user_id, MediaPurpose::Issue, image, &pointer).await?.file_url);
+        images.push(media::claim(tx, Some(user_id), MediaPurpose::Issue, image, &pointer).await?.file_url);
     }
     let id = StationIssueId::from(tx.new_uuid());
     let row = station_issue::ActiveModel {

@@ -63,9 +63,9 @@ pub(super) async fn list_stations_for_staff(
     State(app): State<App>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<Page<StaffStation>>> {
-    let query = page.apply(station::Entity::find(), station::Column::CreatedAt, station::Column::Id)?;
+    let query = page.apply_by_id(station::Entity::find(), station::Column::Id)?;
     let rows = query.all(app.db.read()).await?;
-    let rows = page.page(rows, |row| Cursor { at: row.created_at, id: row.id.0 }, |row| row)?;
+    let rows = page.page(rows, |row| Cursor::of_id(row.id.0), |row| row)?;
     let views = view(&app, rows.items.clone(), None).await?;
     let items = rows.items.into_iter().zip(views).map(|(row, station)| StaffStation::of(row, station));
     Ok(Json(Page { items: items.collect(), next_cursor: rows.next_cursor }))
@@ -129,19 +129,6 @@ pub struct NewPowerBank {
     /// Milliampere hours.
     #[schema(example = 10_000)]
     pub capacity_mah: i32,
-}
-
-/// Power banks, newest first.
-#[utoipa::path(get, path = "/admin/power-banks", tag = "staff", extensions(("x-permission" = json!(Permission::StationsRead))), params(PageQuery), security(("staff" = [])), responses((status = 200, body = Page<StaffPowerBank>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody)))]
-pub(super) async fn list_power_banks(
-    _: Staff,
-    State(app): State<App>,
-    Query(page): Query<PageQuery>,
-) -> Result<Json<Page<StaffPowerBank>>> {
-    let query =
-        page.apply(power_bank::Entity::find(), power_bank::Column::CreatedAt, power_bank::Column::Id)?;
-    let rows = query.all(app.db.read()).await?;
-    Ok(Json(page.page(rows, |row| Cursor { at: row.created_at, id: row.id.0 }, StaffPowerBank::from)?))
 }
 
 /// Makes a power bank ours. It is `missing` until a station reads it; if one has, it is there at once.

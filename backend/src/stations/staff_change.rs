@@ -62,6 +62,7 @@ pub(super) async fn replace_station(
         Box::pin(async move { replace(tx, &staff, &serial_number, description).await })
     });
     let row = written.await?;
+    app.places.forget();
     shown(&app, row).await
 }
 

@@ -2,9 +2,9 @@
 
 use crate::app::App;
 use crate::error::Result;
-use crate::stations::Refusal;
 use crate::stations::description::is_serial;
 use crate::stations::presence::Presence;
+use crate::stations::{Refusal, pictures};
 use entities::id::{StationId, UserId};
 use entities::power_bank::{self, PowerBankStatus};
 use entities::station::{self, StationStatus};
@@ -48,6 +48,8 @@ pub(super) struct StationView {
     pub rentable: u64,
     /// Free slots that can take a bank back.
     pub returnable: u64,
+    /// Leads to its picture: a path on this server.
+    pub image_url: Option<String>,
     /// Whether the rider marked it; absent for callers who are not signed in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_favorite: Option<bool>,
@@ -94,6 +96,7 @@ pub(super) async fn view(
         return Ok(Vec::new());
     }
     let ids: Vec<StationId> = stations.iter().map(|station| station.id).collect();
+    let mut images = pictures::primary(app, &ids).await?;
     let favorites = match rider {
         Some(rider) => Some(favorites(app, rider, &ids).await?),
         None => None,
@@ -108,6 +111,7 @@ pub(super) async fn view(
             presence,
             rentable: if can_rent { count(&rentable, station.id) } else { 0 },
             returnable: if station.is_maintenance { 0 } else { count(&returnable, station.id) },
+            image_url: images.remove(&station.id),
             is_favorite: favorites.as_ref().map(|favorites| favorites.contains(&station.id)),
             id: station.id,
             serial_number: station.serial_number,

@@ -5,8 +5,12 @@ use crate::staff::staff_token;
 use crate::test_app::{Answer, Caller, TestApp};
 use axum::body::Body;
 use axum::http::{Method, header};
+use backend::config::{CloudinarySettings, Secret};
+use doubles::cloudinary::Cloudinary;
+use doubles::{Double, Misbehaviour, World};
 use entities::admin_profile::AdminRole;
 use entities::media_upload;
+use entities::testing::FreshDatabase;
 use image::{ImageBuffer, ImageFormat, Rgb};
 use sea_orm::EntityTrait;
 use serde_json::Value;
@@ -51,6 +55,14 @@ async fn send(caller: &Caller<'_>, path: &str, body: Vec<u8>) -> Answer {
 pub(crate) async fn upload(caller: &Caller<'_>, purpose: &str, file: &[u8]) -> Value {
     let body = form(&[("purpose", purpose), ("file_type", "IMAGE")], "IMG_1.jpg", file);
     let answer = send(caller, "/api/v1/app/media/upload", body).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    answer.body
+}
+
+/// An upload of staff's.
+pub(crate) async fn upload_as_staff(caller: &Caller<'_>, purpose: &str, file: &[u8]) -> Value {
+    let body = form(&[("purpose", purpose)], "street.jpg", file);
+    let answer = send(caller, "/api/v1/admin/media/upload", body).await;
     assert_eq!(answer.status, 201, "{}", answer.body);
     answer.body
 }
@@ -206,4 +218,52 @@ async fn staff_bring_pictures_for_everybody_and_moderators_do_not() {
     send(&staff, path, private).await.problem(422, "validation_failed");
     let rider = rider(&test.app).await;
     send(&signed_in(&test, &rider), path, body).await.problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn pictures_can_be_kept_at_cloudinary() {
+    let clock = TestApp::clock();
+    let account = Cloudinary::new("chautari", "key", "abcd");
+    let double = Double::start(account, World::new(clock.clone(), 1)).await.unwrap();
+    let test = TestApp::wired(FreshDatabase::sqlite(), clock, |settings| {
+        settings.media.cloudinary = CloudinarySettings {
+            cloud_name: "chautari".to_owned(),
+            api_key: "key".to_owned(),
+            api_secret: Secret::new("abcd"),
+            api_base_url: double.base_url(),
+            delivery_base_url: double.base_url(),
+        };
+    })
+    .await;
+    let rider = rider(&test.app).await;
+    let me = signed_in(&test, &rider);
+    let (public, private) = (upload(&me, "profile", &jpeg(1)).await, upload(&me, "kyc", &jpeg(2)).await);
+    for made in [&public, &private] {
+        let shown = test.anonymous().get(made["file_url"].as_str().unwrap()).await;
+        assert_eq!(
+            (shown.status.as_u16(), &shown.headers["content-type"]),
+            (200, &"image/jpeg".parse().unwrap())
+        );
+    }
+    let kinds: Vec<String> = double.book().assets().keys().map(|(kind, _)| kind.clone()).collect();
+    assert_eq!(kinds, ["authenticated", "upload"], "identity papers are private there, too");
+
+    // An answer that is lost leaves a row without a file, which is swept away like any other.
+    for what in [Misbehaviour::LosesAnswer, Misbehaviour::Fails { status: 503 }, Misbehaviour::BreaksJson] {
+        double.misbehave_at("/upload", what, 1);
+        let body = form(&[("purpose", "profile")], "a.jpg", &jpeg(3));
+        let refused = send(&me, "/api/v1/app/media/upload", body).await;
+        assert!(refused.headers.contains_key("retry-after"));
+        refused.problem(503, "media_unavailable");
+        test.clock.advance_ms(60_000);
+    }
+    double.misbehave_at("/authenticated/", Misbehaviour::Fails { status: 503 }, 1);
+    let link = upload(&me, "kyc", &jpeg(2)).await["file_url"].as_str().unwrap().to_owned();
+    test.anonymous().get(&link).await.problem(503, "media_unavailable");
+    test.anonymous().get(&link).await.ok();
+
+    test.clock.advance_ms(25 * 3_600_000);
+    backend::housekeeping::sweep(&test.app).await.unwrap();
+    test.drain_jobs().await;
+    assert_eq!(double.book().assets().len(), 0, "nothing is left there that no row names");
 }

@@ -1,15 +1,15 @@
 //! Stations as riders mark and report them, and as staff look after them.
 
-use crate::media::{jpeg, upload};
+use crate::media::{jpeg, upload, upload_as_staff};
 use crate::riders::{Rider, rider};
 use crate::staff::staff_token;
-use crate::stations::station;
+use crate::stations::{bank, comes_online, serial, station, table, take_inventory};
 use crate::test_app::{Answer, Caller, TestApp};
 use axum::body::Body;
 use axum::http::Method;
 use entities::admin_action_log;
 use entities::admin_profile::AdminRole;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, Set};
 use serde_json::{Value, json};
 
 fn signed_in<'a>(test: &'a TestApp, rider: &Rider) -> Caller<'a> {
@@ -239,6 +239,172 @@ async fn staff_describe_a_station_anew_and_take_it_out_of_use() {
         moderator.get(path).await.ok();
         moderator.put(path, described).await.problem(403, "forbidden");
         moderator.post(&format!("{path}/maintenance"), broken).await.problem(403, "forbidden");
+    }
+}
+
+#[tokio::test]
+async fn stations_are_found_by_place_and_by_word_wherever_they_were_made() {
+    for test in TestApp::on_each_backend().await {
+        for (serial, place) in
+            [("KTM-1", (27.7154, 85.3123)), ("KTM-2", (27.7160, 85.3123)), ("PKR-1", (28.2096, 83.9856))]
+        {
+            station(&test, serial, place, 1).await;
+        }
+        let nobody = test.anonymous();
+        let near = nobody.get("/api/v1/stations/nearby?lat=27.7154&lng=85.3123&radius=50").await.ok();
+        assert_eq!(serials(&near), ["KTM-1", "KTM-2"]);
+        assert_eq!(near["items"][0]["distance_km"], 0.0);
+        station(&test, "KTM-3", (27.7155, 85.3123), 1).await;
+        let near = nobody.get("/api/v1/stations/nearby?lat=27.7154&lng=85.3123").await.ok();
+        assert_eq!(serials(&near), ["KTM-1", "KTM-3", "KTM-2"], "a new station is there at once");
+
+        let found = async |query: &str| nobody.get(&format!("/api/v1/stations?search={query}")).await;
+        let mut ktm =
+            serials(&found("ktm-").await.ok()).iter().map(|serial| (*serial).to_owned()).collect::<Vec<_>>();
+        ktm.sort_unstable();
+        assert_eq!(ktm, ["KTM-1", "KTM-2", "KTM-3"]);
+        assert_eq!(found("STATION%20pkr").await.ok()["items"].as_array().unwrap().len(), 1);
+        for nothing in ["%25", "_", "nowhere", "%00"] {
+            assert_eq!(found(nothing).await.ok()["items"], json!([]), "{nothing}");
+        }
+        found(&"x".repeat(101)).await.problem(422, "validation_failed");
+        let mut seen = Vec::new();
+        let mut path = "/api/v1/stations?search=thamel&limit=2".to_owned();
+        loop {
+            let page = nobody.get(&path).await.ok();
+            seen.extend(serials(&page).iter().map(|serial| (*serial).to_owned()));
+            let Some(cursor) = page["next_cursor"].as_str() else { break };
+            path = format!("/api/v1/stations?search=thamel&limit=2&cursor={cursor}");
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, ["KTM-1", "KTM-2", "KTM-3", "PKR-1"], "each once");
+
+        // Another process moves a station: within seconds it is found where it is.
+        let moved = test.app.db.write(|tx| {
+            Box::pin(async move {
+                let row = backend_station(tx, "KTM-2").await?;
+                let change = entities::station::ActiveModel {
+                    id: Set(row.id),
+                    latitude: Set(28.2096),
+                    longitude: Set(83.9856),
+                    updated_at: Set(tx.now()),
+                    ..Default::default()
+                };
+                change.update(tx).await?;
+                Ok(())
+            })
+        });
+        moved.await.unwrap();
+        test.clock.advance_ms(backend::limits::PLACES_LIFE_MS + 1);
+        let near = nobody.get("/api/v1/stations/nearby?lat=28.2096&lng=83.9856&radius=1").await.ok();
+        assert_eq!(near["items"].as_array().unwrap().len(), 2, "{}", test.backend());
+    }
+}
+
+async fn backend_station(
+    tx: &backend::db::Tx,
+    serial: &str,
+) -> backend::error::Result<entities::station::Model> {
+    let named = entities::station::Entity::find().filter(entities::station::Column::SerialNumber.eq(serial));
+    Ok(named.one(tx).await?.unwrap())
+}
+
+#[tokio::test]
+async fn a_station_shows_what_is_there_and_how_it_looks() {
+    for test in TestApp::on_each_backend().await {
+        station(&test, "KTM-1", (27.7, 85.3), 1).await;
+        let staff = test.bearer(staff_token(&test, AdminRole::Admin).await);
+        let wifi = json!({ "name": "lift", "icon": "fa-lift", "description": "A lift" });
+        let wifi = staff.post("/api/v1/admin/station-amenities", wifi).await.ok();
+        let path = "/api/v1/admin/stations/KTM-1/amenities";
+        let wanted = json!({ "items": [{ "amenity_id": wifi["id"], "notes": " To the roof " }] });
+        assert_eq!(staff.put(path, wanted.clone()).await.ok()["items"][0]["notes"], "To the roof");
+        assert_eq!(staff.put(path, wanted.clone()).await.ok(), staff.get(path).await.ok());
+        let seen = test.anonymous().get("/api/v1/stations/KTM-1").await.ok();
+        assert_eq!(
+            seen["amenities"],
+            json!([{ "name": "lift", "icon": "fa-lift", "description": "A lift", "notes": "To the roof" }])
+        );
+        let twice = json!({ "items": [wanted["items"][0], wanted["items"][0]] });
+        staff.put(path, twice).await.problem(422, "validation_failed");
+        let unknown = json!({ "items": [{ "amenity_id": "01890f3e-7cc2-7000-8000-000000000001" }] });
+        staff.put(path, unknown).await.problem(422, "validation_failed");
+        staff.put(path, json!({ "items": [] })).await.ok();
+        assert_eq!(test.anonymous().get("/api/v1/stations/KTM-1").await.ok()["amenities"], json!([]));
+
+        let path = "/api/v1/admin/stations/KTM-1/media";
+        let mut links = Vec::new();
+        for colour in [1, 2] {
+            let picture = upload_as_staff(&staff, "station", &jpeg(colour)).await;
+            let hang =
+                json!({ "media_upload_id": picture["id"], "is_primary": true, "title": "From the street" });
+            let hanging = staff.post(path, hang.clone()).await;
+            assert_eq!(hanging.status, 201, "{}", hanging.body);
+            staff.post(path, hang).await.problem(409, "picture_in_use");
+            links.push(picture["file_url"].clone());
+        }
+        let listed = test.anonymous().get("/api/v1/stations").await.ok();
+        assert_eq!(listed["items"][0]["image_url"], links[1], "the newest primary picture");
+        let seen = test.anonymous().get("/api/v1/stations/KTM-1").await.ok();
+        assert_eq!(seen["media"].as_array().unwrap().len(), 2);
+        assert_eq!(
+            (&seen["media"][0]["is_primary"], &seen["media"][0]["title"]),
+            (&json!(true), &json!("From the street"))
+        );
+        let banner = upload_as_staff(&staff, "content", &jpeg(3)).await;
+        let wrong = json!({ "media_upload_id": banner["id"] });
+        staff.post(path, wrong).await.problem(422, "validation_failed");
+        let first = format!("{path}/{}", seen["media"][0]["id"].as_str().unwrap());
+        assert_eq!(delete(&staff, &first).await.status, 204);
+        delete(&staff, &first).await.problem(404, "picture_not_found");
+        let listed = test.anonymous().get("/api/v1/stations").await.ok();
+        assert_eq!(listed["items"][0]["image_url"], Value::Null);
+        // What was taken down is gone a day later, what hangs stays.
+        test.clock.advance_ms(25 * 3_600_000);
+        backend::housekeeping::sweep(&test.app).await.unwrap();
+        test.drain_jobs().await;
+        assert_eq!(test.anonymous().get(links[1].as_str().unwrap()).await.status, 404);
+        assert_eq!(test.anonymous().get(links[0].as_str().unwrap()).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn staff_find_power_banks_and_take_them_out_of_use() {
+    for test in TestApp::on_each_backend().await {
+        let here = station(&test, "KTM-1", (27.7, 85.3), 2).await.station_id;
+        bank(&test, 1).await;
+        bank(&test, 2).await;
+        take_inventory(&test, here, table(1, &[Some(1), None])).await;
+        comes_online(&test, here);
+        let staff = test.bearer(staff_token(&test, AdminRole::Admin).await);
+        let count = async |query: &str| {
+            let listed = staff.get(&format!("/api/v1/admin/power-banks?{query}")).await.ok();
+            listed["items"].as_array().unwrap().len()
+        };
+        assert_eq!((count("").await, count("status=missing").await, count("station=KTM-1").await), (2, 1, 1));
+        let path = format!("/api/v1/admin/power-banks/{}", serial(1));
+        let seen = staff.get(&path.to_lowercase()).await.ok();
+        assert_eq!((&seen["station_serial_number"], &seen["slot_number"]), (&json!("KTM-1"), &json!(1)));
+        let rentable = async || test.anonymous().get("/api/v1/stations/KTM-1").await.ok()["rentable"].clone();
+        assert_eq!(rentable().await, 1);
+        let say = async |path: &str, status: &str| {
+            staff.post(&format!("{path}/status"), json!({ "status": status, "reason": "The cable." })).await
+        };
+        assert_eq!(say(&path, "maintenance").await.ok()["status"], "maintenance");
+        assert_eq!(rentable().await, 0);
+        assert_eq!(say(&path, "available").await.ok()["status"], "available");
+        assert_eq!(rentable().await, 1);
+        let nowhere = format!("/api/v1/admin/power-banks/{}", serial(2));
+        assert_eq!(say(&nowhere, "damaged").await.ok()["status"], "damaged");
+        assert_eq!(say(&nowhere, "available").await.ok()["status"], "missing", "no slot has it");
+        say(&path, "rented").await.problem(422, "validation_failed");
+        staff.get("/api/v1/admin/power-banks/x").await.problem(404, "bank_not_found");
+        staff.get("/api/v1/admin/power-banks/00000000000000FF").await.problem(404, "bank_not_found");
+        assert_eq!(staff.get(&format!("{path}/history")).await.ok()["items"], json!([]));
+        let moderator = test.bearer(staff_of_role(&test, AdminRole::Moderator).await);
+        moderator.get(&path).await.ok();
+        let status = json!({ "status": "damaged", "reason": "x" });
+        moderator.post(&format!("{path}/status"), status).await.problem(403, "forbidden");
     }
 }
 

@@ -104,7 +104,10 @@ impl TestApp {
         let sandbox = Sandbox::new(app.db.clone(), app.clock.clone(), &app.settings.backend.public_url);
         let provider = MoodyProvider::new(sandbox);
         let app = app.with_provider(provider.clone()).unwrap();
-        let app = app.with_media_store(Arc::new(object_store::memory::InMemory::new())).unwrap();
+        let app = match app.settings.media.cloudinary.is_set() {
+            true => app,
+            false => app.with_media_store(Arc::new(object_store::memory::InMemory::new())).unwrap(),
+        };
         app.migrate().await.unwrap();
         let (public, internal) = (app.public_router(), app.internal_router());
         Self { app, clock, provider, public, internal, database }

@@ -53,6 +53,7 @@ create table rentals (
     check (status <> 'lost' or lost_at is not null),
     check (status <> 'completed' or ended_at is not null)
 );
+create index rentals_power_bank on rentals (power_bank_id, id);
 create unique index rentals_open_power_bank on rentals (power_bank_id) where status in ('pending', 'active', 'overdue');
 create unique index rentals_lost_power_bank on rentals (power_bank_id) where status = 'lost';
 create index rentals_user on rentals (user_id, created_at, id);

@@ -21,13 +21,13 @@ create table stations (
     updated_at timestamptz not null,
     check ((opening_time is null) = (closing_time is null))
 );
-create index stations_place on stations (latitude, longitude);
+create index stations_updated on stations (updated_at);
 
 -- A picture, film or plan of a station.
 create table station_media (
     id uuid not null primary key,
     station_id uuid not null references stations (id),
-    media_upload_id uuid not null references media_uploads (id),
+    media_upload_id uuid not null unique references media_uploads (id),
     media_type text not null check (media_type in ('image', 'video', '360_view', 'floor_plan')),
     title text,
     description text,
@@ -90,6 +90,7 @@ create table power_banks (
     check (current_slot is null or current_station is not null)
 );
 create index power_banks_station on power_banks (current_station);
+create index power_banks_status on power_banks (status, id);
 
 -- A station that a rider marked.
 create table user_station_favorites (
