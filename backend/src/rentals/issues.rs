@@ -159,7 +159,7 @@ async fn write(
     // Its row is locked: two reports at once see each other.
     detail::own_locked(tx, user, id).await?;
     for image in &reported.images {
-        media::claim(tx, user, MediaPurpose::Issue, *image, "/images").await?;
+        media::claim(tx, Some(user), MediaPurpose::Issue, *image, "/images").await?;
     }
     let before = rental_issue::Entity::find().filter(rental_issue::Column::RentalId.eq(id)).all(tx).await?;
     let is_open = |row: &rental_issue::Model| {
