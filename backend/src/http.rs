@@ -54,8 +54,8 @@ pub(crate) fn public_layers(app: &App, router: Router<App>) -> Router {
         .layer(
             ServiceBuilder::new()
                 .layer(middleware::from_fn(time_out))
-                // Uploads say themselves that they take more than the rest.
-                .layer(RequestBodyLimitLayer::new(limits::UPLOAD_BODY_MAX_BYTES))
+                // Stands behind the extractors' own limits, and above them: theirs is the clearer answer.
+                .layer(RequestBodyLimitLayer::new(2 * limits::UPLOAD_BODY_MAX_BYTES))
                 .layer(DefaultBodyLimit::max(limits::BODY_MAX_BYTES)),
         )
         .layer(middleware::from_fn_with_state((app.clone(), rate), limit_rate));

@@ -95,16 +95,19 @@ mod tests {
         bytes
     }
 
-    /// A PNG's head that claims a size; nothing follows it.
+    /// A PNG that claims a size in its head, and has a few bytes of it.
     fn png_that_claims(width: u32, height: u32) -> Vec<u8> {
-        let mut head = b"IHDR".to_vec();
+        let mut head = Vec::new();
         head.extend(width.to_be_bytes());
         head.extend(height.to_be_bytes());
         head.extend([8, 6, 0, 0, 0]);
         let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
-        file.extend(13_u32.to_be_bytes());
-        file.extend(&head);
-        file.extend(crc32(&head).to_be_bytes());
+        for (kind, content) in [(b"IHDR", head.as_slice()), (b"IDAT", &[0x78, 0x9c, 0])] {
+            file.extend(u32::try_from(content.len()).unwrap().to_be_bytes());
+            let chunk = [kind, content].concat();
+            file.extend(&chunk);
+            file.extend(crc32(&chunk).to_be_bytes());
+        }
         file
     }
 

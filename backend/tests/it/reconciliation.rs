@@ -114,17 +114,21 @@ async fn every_planted_difference_is_found_and_named() {
                 test.backend()
             );
         }
-        assert_eq!(balance(&test, &rider).await, "970.00", "what was missing at us is credited");
+        assert_eq!(
+            balance(&test, &rider).await,
+            "820.00",
+            "what was missing at us is credited, what was given back is taken"
+        );
         let totals = &report["report"];
         assert_eq!(totals["state"], "finished");
         assert_eq!((&totals["ours"]["amount"], &totals["differences"]), (&json!("800.00"), &json!(6)));
         // All that is paid there, with the planted amounts: 100 + 129.99 + 150 + 160 + 170 + 0.01.
         assert_eq!(totals["theirs"]["amount"], "710.00");
-        // What the provider gave back unasked has left clearing and waits in suspense.
+        // What the provider gave back unasked has left clearing and the wallet, which had it still.
         assert_eq!(totals["clearing"]["balance"]["amount"], "820.00");
         assert_eq!(totals["clearing"]["up_to_1_day"]["amount"], "170.00");
         assert_eq!(totals["clearing"]["up_to_7_days"]["amount"], "650.00");
-        assert_eq!(totals["suspense"]["balance"]["amount"], "-150.00");
+        assert_eq!(totals["suspense"]["balance"]["amount"], "0.00");
         let only = format!("{REPORTS}/{}?class=missing_at_us", totals["id"].as_str().unwrap());
         let only = test.bearer(&staff).get(&only).await.ok();
         assert_eq!(only["lines"]["items"].as_array().unwrap().len(), 1);

@@ -270,8 +270,8 @@ async fn a_part_that_nobody_asked_for_is_told_from_a_refund_of_ours() {
         for _ in 0..3 {
             backend::payments::sync::sync_again(&test.app, attempt).await.unwrap();
         }
-        assert_eq!(balance(&test, &rider).await, "400.00", "a person decides what becomes of it");
-        assert_eq!(sum_of(&test, LedgerAccountKind::Suspense).await, 20_000, "{}", test.backend());
+        assert_eq!(balance(&test, &rider).await, "200.00", "what left at the provider leaves the wallet");
+        assert_eq!(sum_of(&test, LedgerAccountKind::Suspense).await, 0, "{}", test.backend());
         let incidents = incident::Entity::find().all(test.app.db.read()).await.unwrap();
         assert_eq!(incidents.iter().map(|row| row.kind).collect::<Vec<_>>(), [IncidentKind::PaymentReversed]);
         assert_settled(&test).await;
