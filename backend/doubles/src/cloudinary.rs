@@ -21,6 +21,9 @@ const STALE_AFTER_S: i64 = 3_600;
 /// Parameters that are never signed.
 const UNSIGNED: [&str; 5] = ["file", "cloud_name", "resource_type", "api_key", "signature"];
 
+/// Why a call is refused.
+type Refused = (StatusCode, String);
+
 /// Cloudinary's book for one account.
 #[derive(Debug)]
 pub struct Cloudinary {
@@ -55,14 +58,14 @@ impl Cloudinary {
         &self.assets
     }
 
-    /// Checks key, age and signature as Cloudinary does; the error is its answer.
-    fn check(&self, cloud_name: &str, sent: &BTreeMap<String, String>, now_s: i64) -> Result<(), Response> {
+    /// Checks key, age and signature as Cloudinary does.
+    fn check(&self, cloud_name: &str, sent: &BTreeMap<String, String>, now_s: i64) -> Result<(), Refused> {
         let of = |name: &str| sent.get(name).map(String::as_str).unwrap_or_default();
         if cloud_name != self.cloud_name {
-            return Err(refused(StatusCode::UNAUTHORIZED, &format!("Invalid cloud_name {cloud_name}")));
+            return Err((StatusCode::UNAUTHORIZED, format!("Invalid cloud_name {cloud_name}")));
         }
         if of("api_key") != self.api_key {
-            return Err(refused(StatusCode::UNAUTHORIZED, "Unknown API key"));
+            return Err((StatusCode::UNAUTHORIZED, "Unknown API key".to_owned()));
         }
         let signed: Vec<String> = sent
             .iter()
@@ -72,12 +75,12 @@ impl Cloudinary {
         let text = signed.join("&");
         if hex::encode(Sha1::digest(format!("{text}{}", self.api_secret))) != of("signature") {
             let words = format!("Invalid Signature {}. String to sign - '{text}'.", of("signature"));
-            return Err(refused(StatusCode::UNAUTHORIZED, &words));
+            return Err((StatusCode::UNAUTHORIZED, words));
         }
         let timestamp = of("timestamp").parse::<i64>().unwrap_or_default();
         if (now_s - timestamp).abs() > STALE_AFTER_S {
             let words = format!("Stale request - reported time is {timestamp} which is more than 1 hour ago");
-            return Err(refused(StatusCode::BAD_REQUEST, &words));
+            return Err((StatusCode::BAD_REQUEST, words));
         }
         Ok(())
     }
@@ -115,8 +118,8 @@ async fn upload(
     }
     let now = site.world().now();
     let mut book = site.book();
-    if let Err(answer) = book.check(&cloud_name, &sent, now.timestamp()) {
-        return answer;
+    if let Err((status, words)) = book.check(&cloud_name, &sent, now.timestamp()) {
+        return refused(status, &words);
     }
     let Some(bytes) = file else {
         return refused(StatusCode::BAD_REQUEST, "Missing required parameter - file");
@@ -148,8 +151,8 @@ async fn destroy(
 ) -> Response {
     let now_s = site.world().now().timestamp();
     let mut book = site.book();
-    if let Err(answer) = book.check(&cloud_name, &sent, now_s) {
-        return answer;
+    if let Err((status, words)) = book.check(&cloud_name, &sent, now_s) {
+        return refused(status, &words);
     }
     let kind = sent.get("type").cloned().unwrap_or_else(|| "upload".to_owned());
     let public_id = sent.get("public_id").cloned().unwrap_or_default();

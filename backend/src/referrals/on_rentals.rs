@@ -54,11 +54,10 @@ pub(super) async fn has_paid(db: &impl ConnectionTrait, user: UserId) -> Result<
 }
 
 async fn on_rentals(app: App, job: Job) -> Result<()> {
-    let (rental, user) = match job.payload()? {
-        rentals::News::Completed { rental, user, .. } | rentals::News::DuePaid { rental, user, .. } => {
-            (rental, user)
-        }
-        _ => return Ok(()),
+    let (rentals::News::Completed { rental, user, .. } | rentals::News::DuePaid { rental, user, .. }) =
+        job.payload()?
+    else {
+        return Ok(());
     };
     let rewarded = app.db.write(move |tx| {
         let job = job.clone();

@@ -46,7 +46,7 @@ impl Watched {
             }
             let waited = tokio::time::timeout(Duration::from_secs(20), self.body.next());
             let bytes = waited.await.expect("nothing came for a long time")?.unwrap();
-            self.text.push_str(&String::from_utf8(bytes.to_vec()).unwrap());
+            self.text.push_str(std::str::from_utf8(&bytes).unwrap());
         }
     }
 }
