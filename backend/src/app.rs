@@ -212,7 +212,7 @@ pub struct State {
     pub mail: Arc<dyn Mail>,
     /// How many of them may leave.
     pub code_sends: CodeSends,
-    /// What [`ConsoleSms`] and [`ConsoleMail`] would have sent.
+    /// What the console carriers of text messages and mail would have sent.
     pub otp_outbox: OtpOutbox,
     /// Nepal's calendar, as far as it has been published.
     pub bikram_sambat: BikramSambat,

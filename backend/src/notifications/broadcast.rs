@@ -1,7 +1,7 @@
 //! `POST admin/broadcast`: staff write to many riders at once, as a notice of the class `admin_notices`.
 //!
 //! The request writes down what is to be said and to whom; a job says it ([`run`]), some riders at a time, and can
-//! be seen and stopped meanwhile ([`staff`]). Whom it is for is decided rider by rider when their turn comes;
+//! be seen and stopped meanwhile (`staff.rs`). Whom it is for is decided rider by rider when their turn comes;
 //! who signs up later is left out.
 
 pub mod run;

@@ -1,5 +1,5 @@
 //! Who carries messages out of the house, as the operator set it: text messages through [`sparrow`] and [`aakash`],
-//! mail through [`smtp`](super::smtp), push messages through [`fcm`](super::fcm).
+//! mail through [`smtp`], push messages through [`fcm`].
 //!
 //! Of two carriers of texts one is asked first; where it does not take a text, the other is asked.
 

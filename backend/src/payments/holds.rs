@@ -67,7 +67,7 @@ pub async fn hold(
 
 /// Sets more aside for a rental whose hold is open and whose row the caller has locked: it goes on for longer.
 ///
-/// Refuses as [`hold`] does, and with [`Refusal::HoldResolvedOtherwise`] if the hold is not open any more.
+/// Refuses as [`hold()`] does, and with [`Refusal::HoldResolvedOtherwise`] if the hold is not open any more.
 pub async fn add(
     tx: &Tx,
     now: DateTime<Utc>,
