@@ -265,10 +265,12 @@ async fn stations_are_found_by_place_and_by_word_wherever_they_were_made() {
         ktm.sort_unstable();
         assert_eq!(ktm, ["KTM-1", "KTM-2", "KTM-3"]);
         assert_eq!(found("STATION%20pkr").await.ok()["items"].as_array().unwrap().len(), 1);
-        for nothing in ["%25", "_", "nowhere", "%00"] {
+        for nothing in ["%25", "_", "nowhere"] {
             assert_eq!(found(nothing).await.ok()["items"], json!([]), "{nothing}");
         }
-        found(&"x".repeat(101)).await.problem(422, "validation_failed");
+        for wrong in ["%00", &"x".repeat(101)] {
+            found(wrong).await.problem(422, "validation_failed");
+        }
         let mut seen = Vec::new();
         let mut path = "/api/v1/stations?search=thamel&limit=2".to_owned();
         loop {
