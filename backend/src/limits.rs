@@ -40,6 +40,12 @@ pub const PICTURE_MEMORY_MAX_BYTES: u64 = 256 * 1024 * 1024;
 pub const PICTURES_AT_ONCE: usize = 2;
 /// The longest edge of a picture that is kept, pixels: larger ones are made smaller.
 pub const PICTURE_EDGE_MAX: u32 = 2_560;
+/// The same for pictures of riders, which everybody may fetch.
+pub const PROFILE_PICTURE_EDGE_MAX: u32 = 1_024;
+/// Pictures that are on their way to readers at the same time; further readers wait.
+pub const PICTURES_SENT_AT_ONCE: usize = 64;
+/// How long a reader may take to fetch one.
+pub const PICTURE_SENT_WITHIN: Duration = Duration::from_secs(30);
 /// The greatest picture that is read back from a store that others keep, bytes: a picture that was made anew may be
 /// larger than the file that was sent.
 pub const PICTURE_READ_MAX_BYTES: usize = 32 * 1024 * 1024;

@@ -7,10 +7,11 @@ use crate::error::{Error, Problem, ProblemBody, Result};
 use crate::extract::{Json, parse_json};
 use crate::identity::News;
 use crate::identity::trail::{self, Deed, Origin, Trace};
-use crate::{limits, news};
+use crate::{limits, media, news};
 use axum::extract::State;
 use chrono::NaiveDate;
 use entities::id::UserId;
+use entities::media_upload::MediaPurpose;
 use entities::user;
 use entities::user_profile::{self, Gender};
 use sea_orm::{
@@ -47,9 +48,12 @@ pub(super) struct Profile {
     #[serde(default)]
     #[schema(example = "Hari, 9801234567", max_length = 200)]
     emergency_contact: Option<String>,
-    /// URL of a picture, `https`.
+    /// The `file_url` of a picture that the rider uploaded as `profile`.
     #[serde(default)]
-    #[schema(example = "https://chautari.example/media/5f3a.jpg", max_length = 200)]
+    #[schema(
+        example = "/api/v1/media/01890f3e-7cc2-7000-8000-000000000001/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08.jpg",
+        max_length = 200
+    )]
     profile_picture: Option<String>,
 }
 
@@ -155,9 +159,6 @@ impl Profile {
             }
             *text = trimmed;
         }
-        if self.profile_picture.as_ref().is_some_and(|url| !url.starts_with("https://")) {
-            return Err(Problem::invalid("/profile_picture", "must be an https URL"));
-        }
         let earliest = NaiveDate::from_ymd_opt(1900, 1, 1).unwrap_or(NaiveDate::MIN);
         if self.date_of_birth.is_some_and(|born| born < earliest || born >= today) {
             return Err(Problem::invalid("/date_of_birth", "must be a day in the past"));
@@ -219,6 +220,7 @@ async fn write(
             let after = change(&before)?;
             let changed = after.differences(&before)?;
             if !changed.is_empty() {
+                hang(tx, rider.user_id, &before.profile_picture, &after.profile_picture).await?;
                 save(tx, user, row, &after).await?;
                 let changed = Some(serde_json::json!({ "changed": changed }));
                 let trace = Trace { after: changed, ..Trace::of(rider.user_id) };
@@ -228,6 +230,21 @@ async fn write(
         })
     });
     Ok(Json(write.await?))
+}
+
+/// Takes the new picture and lets the old one go. Addresses elsewhere are refused: others see this picture, and its
+/// host would see them.
+async fn hang(tx: &Tx, rider: UserId, before: &Option<String>, after: &Option<String>) -> Result<()> {
+    if before == after {
+        return Ok(());
+    }
+    if let Some(after) = after {
+        media::claim_at(tx, rider, MediaPurpose::Profile, after, "/profile_picture").await?;
+    }
+    match before {
+        Some(before) => media::release(tx, &[before]).await,
+        None => Ok(()),
+    }
 }
 
 async fn save(tx: &Tx, user: user::Model, row: user_profile::Model, profile: &Profile) -> Result<()> {

@@ -1,5 +1,6 @@
 //! How the other domains take uploads into their books, and let them go.
 
+use super::link;
 use crate::db::Tx;
 use crate::error::{Problem, Result};
 use entities::id::{MediaUploadId, UserId};
@@ -7,7 +8,8 @@ use entities::media_upload::{self, Column, MediaPurpose};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
-/// Takes an upload of `owner`, or of anybody for what staff bring, into the caller's books: from now on it stays. `pointer` names the field that named it.
+/// Takes an upload of `owner`, or of anybody for what staff bring, into the caller's books: from now on it stays.
+/// `pointer` names the field that named it.
 ///
 /// Somebody else's upload, one for another purpose and one that is not there are refused alike.
 pub async fn claim(
@@ -32,8 +34,24 @@ pub async fn claim(
         0 => None,
         _ => media_upload::Entity::find_by_id(upload).one(tx).await?,
     };
-    let refused = || Problem::invalid(pointer, format!("is no picture that you uploaded as {purpose}"));
-    Ok(row.ok_or_else(refused)?)
+    Ok(row.ok_or_else(|| refused(purpose, pointer))?)
+}
+
+/// The same for an upload that is named by its `file_url`.
+pub async fn claim_at(
+    tx: &Tx,
+    owner: UserId,
+    purpose: MediaPurpose,
+    file_url: &str,
+    pointer: &str,
+) -> Result<()> {
+    let id = link::upload_of(file_url).ok_or_else(|| refused(purpose, pointer))?;
+    let row = claim(tx, Some(owner), purpose, id, pointer).await?;
+    if row.file_url == file_url { Ok(()) } else { Err(refused(purpose, pointer).into()) }
+}
+
+fn refused(purpose: MediaPurpose, pointer: &str) -> Problem {
+    Problem::invalid(pointer, format!("is no picture that you uploaded as {purpose}"))
 }
 
 /// Lets uploads go, named by their `file_url`: nobody needs them, and they are swept away. What is no upload of

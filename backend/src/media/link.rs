@@ -20,7 +20,12 @@ pub(super) fn is_private(purpose: MediaPurpose) -> bool {
 
 /// The path of a picture in the API, which its row keeps.
 pub(super) fn file_url(purpose: MediaPurpose, id: MediaUploadId, name: &str) -> String {
-    if is_private(purpose) { private_url(id, name) } else { format!("{}/media/{id}/{name}", api::PREFIX) }
+    if is_private(purpose) { private_url(id, name) } else { public_url(id, name) }
+}
+
+/// The path of a public picture in the API.
+pub(super) fn public_url(id: MediaUploadId, name: &str) -> String {
+    format!("{}/media/{id}/{name}", api::PREFIX)
 }
 
 /// The path of a private picture in the API, without the signature that leads there.
@@ -47,6 +52,11 @@ pub(super) fn asked_for(shelf: &'static str, id: MediaUploadId, name: &str) -> R
     } else {
         Err(Refusal::MediaNotFound)
     }
+}
+
+/// The upload that an address of ours names.
+pub(super) fn upload_of(file_url: &str) -> Option<MediaUploadId> {
+    stored_at(file_url)?.parts().nth(1)?.as_ref().parse().ok()
 }
 
 /// A SHA-256 in lower-case hexadecimal, a dot, and an extension of ours.

@@ -13,10 +13,11 @@ mod claim;
 mod cloudinary;
 mod link;
 mod picture;
+mod sending;
 mod store;
 pub mod sweep;
 
-pub use claim::{claim, forget_user, release};
+pub use claim::{claim, claim_at, forget_user, release};
 pub use store::Media;
 
 use crate::app::App;

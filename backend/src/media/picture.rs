@@ -27,8 +27,8 @@ pub(super) struct Picture {
     pub height: u32,
 }
 
-/// Makes the picture anew, upright and no larger than [`limits::PICTURE_EDGE_MAX`].
-pub(super) fn made_anew(file: &[u8]) -> Result<Picture, Refusal> {
+/// Makes the picture anew, upright and with no edge longer than `edge`, pixels.
+pub(super) fn made_anew(file: &[u8], edge: u32) -> Result<Picture, Refusal> {
     let format = sniff(file).ok_or(Refusal::NotAPicture)?;
     let mut bounds = Limits::default();
     bounds.max_image_width = Some(limits::PICTURE_SENT_EDGE_MAX);
@@ -44,7 +44,6 @@ pub(super) fn made_anew(file: &[u8]) -> Result<Picture, Refusal> {
     let orientation = decoder.orientation().map_err(refusal)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(refusal)?;
     picture.apply_orientation(orientation);
-    let edge = limits::PICTURE_EDGE_MAX;
     if picture.width() > edge || picture.height() > edge {
         picture = picture.resize(edge, edge, FilterType::Triangle);
     }
@@ -122,16 +121,16 @@ mod tests {
 
     #[test]
     fn a_picture_comes_out_small_and_as_our_own() {
-        let made = made_anew(&png(64, 32)).unwrap();
+        let made = made_anew(&png(64, 32), limits::PICTURE_EDGE_MAX).unwrap();
         assert_eq!((made.extension, made.width, made.height), ("jpg", 64, 32));
         assert_eq!(sniff(&made.bytes), Some(ImageFormat::Jpeg));
         let edge = limits::PICTURE_EDGE_MAX;
-        let made = made_anew(&png(edge * 2, 10)).unwrap();
+        let made = made_anew(&png(edge * 2, 10), edge).unwrap();
         assert_eq!((made.width, made.height), (edge, 5));
         let mut bytes = Vec::new();
         let clear = ImageBuffer::from_pixel(3, 3, Rgba([1_u8, 2, 3, 0]));
         clear.write_to(&mut Cursor::new(&mut bytes), ImageFormat::WebP).unwrap();
-        assert_eq!(made_anew(&bytes).unwrap().extension, "png");
+        assert_eq!(made_anew(&bytes, edge).unwrap().extension, "png");
     }
 
     #[test]
@@ -148,7 +147,7 @@ mod tests {
         file.extend(&exif);
         file.extend(&plain[2..]);
         file.extend(b"<script>alert(1)</script>");
-        let made = made_anew(&file).unwrap();
+        let made = made_anew(&file, limits::PICTURE_EDGE_MAX).unwrap();
         assert_eq!((made.width, made.height), (10, 20));
         for secret in [&b"85.3123E"[..], b"Exif", b"<script>"] {
             assert!(!made.bytes.windows(secret.len()).any(|window| window == secret));
@@ -169,7 +168,7 @@ mod tests {
             (b"\xff\xd8\xff".to_vec(), Refusal::NotAPicture),
             (Vec::new(), Refusal::NotAPicture),
         ] {
-            let refused = made_anew(&file).map(|made| made.extension);
+            let refused = made_anew(&file, limits::PICTURE_EDGE_MAX).map(|made| made.extension);
             assert!(refused.is_err(), "{file:?}");
             if expected == Refusal::PictureTooLarge {
                 assert_eq!(refused.unwrap_err(), expected);

@@ -8,6 +8,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use entities::id::MediaUploadId;
+use entities::media_upload;
+use sea_orm::EntityTrait;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -40,12 +42,14 @@ pub(super) async fn public_picture(
     headers: HeaderMap,
 ) -> Result<Response> {
     let path = link::asked_for("public", id, &name)?;
+    if !is_kept(&app, id, &link::public_url(id, &name)).await? {
+        return Err(Refusal::MediaNotFound.into());
+    }
     let tag = format!("\"{name}\"");
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
-    let bytes = app.media.read(&path).await?.ok_or(Refusal::MediaNotFound)?;
-    let mut response = picture(&name, bytes.into_response());
+    let mut response = picture(&app, &name, &path).await?;
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(FOR_EVER));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
@@ -68,17 +72,24 @@ pub(super) async fn private_picture(
     if !app.media.is_link(&address, signed.expires, &signed.signature, app.clock.now()) {
         return Err(Refusal::MediaNotFound.into());
     }
-    let bytes = app.media.read(&path).await?.ok_or(Refusal::MediaNotFound)?;
-    let mut response = picture(&name, bytes.into_response());
+    let mut response = picture(&app, &name, &path).await?;
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(NOT_KEPT));
     Ok(response)
 }
 
-fn picture(name: &str, mut response: Response) -> Response {
+/// The store is asked for what we know of only: it may be one that counts and charges.
+async fn is_kept(app: &App, id: MediaUploadId, file_url: &str) -> Result<bool> {
+    let row = media_upload::Entity::find_by_id(id).one(app.db.read()).await?;
+    Ok(row.is_some_and(|row| row.file_url == file_url && row.stored_at.is_some()))
+}
+
+async fn picture(app: &App, name: &str, path: &object_store::path::Path) -> Result<Response> {
+    let read = async { Ok(app.media.read(path).await?.ok_or(Refusal::MediaNotFound)?) };
+    let mut response = app.media.send(read).await?;
     let extension = name.rsplit('.').next().unwrap_or_default();
     let media_type = link::media_type(extension).unwrap_or("application/octet-stream");
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(ALONE));
-    response
+    Ok(response)
 }

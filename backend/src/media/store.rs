@@ -35,6 +35,8 @@ pub struct Media {
     uploads: Rate<UserId>,
     /// A picture being made anew takes much memory.
     pub(super) room: Arc<Semaphore>,
+    /// So does one on its way to a reader.
+    pub(super) sendings: Arc<Semaphore>,
 }
 
 impl Media {
@@ -53,6 +55,7 @@ impl Media {
             key: link_key(secrets)?,
             uploads: Rate::new(quota, clock),
             room: Arc::new(Semaphore::new(limits::PICTURES_AT_ONCE)),
+            sendings: Arc::new(Semaphore::new(limits::PICTURES_SENT_AT_ONCE)),
         })
     }
 

@@ -105,7 +105,7 @@ async fn keep(
     app.media.is_there()?;
     app.media.count_upload(owner)?;
     let sent = read(form, allowed).await?;
-    let picture = made_anew(app, sent.file).await?;
+    let picture = made_anew(app, sent.file, edge_max(sent.purpose)).await?;
     let name = format!("{}.{}", hex::encode(Sha256::digest(&picture.bytes)), picture.extension);
     let file_size = i64::try_from(picture.bytes.len()).map_err(anyhow::Error::from)?;
     let (purpose, original_name) = (sent.purpose, sent.original_name);
@@ -170,14 +170,22 @@ async fn note_stored(app: &App, id: MediaUploadId, staff: Option<Staff>) -> Resu
 }
 
 /// Decoding takes much memory and time: few at once, and not on the threads that answer requests.
-async fn made_anew(app: &App, file: Vec<u8>) -> Result<picture::Picture> {
+async fn made_anew(app: &App, file: Vec<u8>, edge: u32) -> Result<picture::Picture> {
     let room = app.media.room.clone().acquire_owned().await.map_err(anyhow::Error::from)?;
     let made = tokio::task::spawn_blocking(move || {
-        let made = picture::made_anew(&file);
+        let made = picture::made_anew(&file, edge);
         drop(room);
         made
     });
     Ok(made.await.map_err(anyhow::Error::from)??)
+}
+
+/// The longest edge, pixels.
+fn edge_max(purpose: MediaPurpose) -> u32 {
+    match purpose {
+        MediaPurpose::Profile => limits::PROFILE_PICTURE_EDGE_MAX,
+        _ => limits::PICTURE_EDGE_MAX,
+    }
 }
 
 /// What came in a form.

@@ -13,7 +13,7 @@ use entities::media_upload;
 use entities::testing::FreshDatabase;
 use image::{ImageBuffer, ImageFormat, Rgb};
 use sea_orm::EntityTrait;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::Cursor;
 
 const BOUNDARY: &str = "chautari-test-boundary";
@@ -22,6 +22,14 @@ const BOUNDARY: &str = "chautari-test-boundary";
 pub(crate) fn jpeg(colour: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
     let picture = ImageBuffer::from_pixel(32, 16, Rgb([colour, 20, 20]));
+    picture.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Jpeg).unwrap();
+    bytes
+}
+
+/// A JPEG that is larger than any profile needs.
+fn wide() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let picture = ImageBuffer::from_pixel(2_000, 8, Rgb([7_u8, 20, 20]));
     picture.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Jpeg).unwrap();
     bytes
 }
@@ -203,6 +211,36 @@ async fn what_nobody_takes_is_swept_away_with_its_file() {
         test.anonymous().get(link).await.problem(404, "media_not_found");
         let rows = media_upload::Entity::find().all(test.app.db.read()).await.unwrap();
         assert_eq!(rows, [], "{}", test.backend());
+    }
+}
+
+#[tokio::test]
+async fn a_profile_shows_a_picture_of_the_riders_own_and_keeps_it() {
+    for test in TestApp::on_each_backend().await {
+        let (rider, other) = (rider(&test.app).await, rider(&test.app).await);
+        let (me, stranger) = (signed_in(&test, &rider), signed_in(&test, &other));
+        let mut links = Vec::new();
+        for (file, width) in [(jpeg(3), 32), (wide(), backend::limits::PROFILE_PICTURE_EDGE_MAX)] {
+            let made = upload(&me, "profile", &file).await;
+            assert_eq!(made["width"], width);
+            links.push(made["file_url"].as_str().unwrap().to_owned());
+        }
+        let hang = async |who: &Caller<'_>, link: &str| {
+            who.put("/api/v1/users/profile", json!({ "profile_picture": link })).await
+        };
+        let elsewhere = ["https://spy.example/me.jpg", "//spy.example/me.jpg", "/api/v1/media/x/y.jpg"];
+        for astray in elsewhere.into_iter().chain([links[0].replace(".jpg", ".png").as_str()]) {
+            hang(&me, astray).await.problem(422, "validation_failed");
+        }
+        hang(&stranger, &links[0]).await.problem(422, "validation_failed");
+        for link in &links {
+            assert_eq!(hang(&me, link).await.ok()["profile_picture"], *link, "{}", test.backend());
+        }
+        test.clock.advance_ms(25 * 3_600_000);
+        backend::housekeeping::sweep(&test.app).await.unwrap();
+        test.drain_jobs().await;
+        test.anonymous().get(&links[0]).await.problem(404, "media_not_found");
+        assert_eq!(test.anonymous().get(&links[1]).await.status, 200, "what a profile shows stays");
     }
 }
 
