@@ -23,6 +23,7 @@ pub(crate) struct Settings {
     pub(crate) storage: storage::embedded::Settings,
     pub(crate) database: backend::config::DatabaseSettings,
     pub(crate) backend: backend::config::BackendSettings,
+    pub(crate) cache: backend::config::CacheSettings,
     pub(crate) sms: backend::config::SmsSettings,
     pub(crate) mail: backend::config::MailSettings,
     pub(crate) media: backend::config::MediaSettings,
@@ -52,6 +53,7 @@ impl Settings {
         backend::config::Settings {
             database: self.database.clone(),
             backend: self.backend.clone(),
+            cache: self.cache.clone(),
             sms: self.sms.clone(),
             mail: self.mail.clone(),
             media: self.media.clone(),
@@ -65,6 +67,7 @@ impl Settings {
         self.gateway.check().context("[gateway]")?;
         self.payments.check().map_err(anyhow::Error::msg)?;
         self.backend.check().map_err(anyhow::Error::msg)?;
+        self.cache.check().map_err(anyhow::Error::msg)?;
         self.media.cloudinary.check().map_err(anyhow::Error::msg)?;
         for (key, address) in [
             ("gateway.control_listen", self.gateway.control_listen),
@@ -83,7 +86,9 @@ impl Settings {
 /// The keys in effect as TOML, passwords replaced.
 pub(crate) fn show(file: Option<&Path>) -> anyhow::Result<String> {
     let mut shown: toml::Table = tree(file)?.try_deserialize().map_err(explain)?;
-    for (section, key) in [("database", "url"), ("database", "analytics_url"), ("mail", "url")] {
+    for (section, key) in
+        [("database", "url"), ("database", "analytics_url"), ("cache", "redis_url"), ("mail", "url")]
+    {
         if let Some(toml::Value::String(url)) =
             shown.get_mut(section).and_then(|section| section.get_mut(key))
         {

@@ -1,6 +1,6 @@
 //! The program's state, and the tables that say which routes, jobs and listeners exist.
 
-use crate::cache::Cache;
+use crate::cache::{self, Cache};
 use crate::clock::Clock;
 use crate::config::{Secrets, Settings};
 use crate::db::Db;
@@ -257,7 +257,7 @@ impl App {
         let instance_id = random.uuid_v7(clock.now());
         let presence = PresenceMap::new(&settings.backend.gateways, clock.clone());
         let places = Places::new(clock.clone());
-        let cache = Cache::new(clock.clone());
+        let cache = Cache::from_settings(&settings.cache, clock.clone(), instance_id)?;
         let stopping = CancellationToken::new();
         let otp_outbox = OtpOutbox::default();
         let sms = carriers::sms(&settings, &clock, &otp_outbox)?;
@@ -357,6 +357,7 @@ impl App {
         tracker.spawn(jobs::run(self.clone(), shutdown.clone()));
         tracker.spawn(housekeeping::run(self.clone(), shutdown.clone()));
         tracker.spawn(system_log::run(self.clone(), shutdown.clone()));
+        tracker.spawn(cache::listen(self.clone(), shutdown.clone()));
         stations::start(self, tracker, shutdown);
         payments::start(self, tracker, shutdown);
         tracker.spawn(nightly::begin(self.clone()));

@@ -1,24 +1,32 @@
 //! Answers that everybody gets alike, kept in this process: bounded, and forgotten when staff write.
 //!
-//! A write in this process forgets its sections at once; other processes learn of it by the end of
-//! [`limits::CACHE_LIFE`]. What was being loaded while a write happened is answered and not kept, so
-//! a reader after the write never gets what was before it.
+//! A write in this process forgets its sections at once. Other processes are told through Redis, where one is
+//! set ([`neighbours`]), and learn of it by the end of [`limits::CACHE_LIFE`] in any case. What was being
+//! loaded while a write happened is answered and not kept, so a reader after the write never gets what was
+//! before it.
 //!
 //! HTTP caches get the same answers with an `ETag`: who has it already is told so (304) in a few bytes.
 
+mod neighbours;
+
+pub use neighbours::{Hearing, listen};
+
 use crate::clock::Clock;
+use crate::config::CacheSettings;
 use crate::error::Result;
 use crate::limits;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
+use neighbours::Neighbours;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use uuid::Uuid;
 
 macro_rules! sections {
     ($($(#[$doc:meta])* $name:ident = $word:literal,)+) => {
@@ -29,7 +37,7 @@ macro_rules! sections {
         impl Section {
             const ALL: &'static [Self] = &[$(Self::$name),+];
 
-            /// Its metric label.
+            /// Its metric label, and its name among processes.
             fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)+ }
             }
@@ -84,6 +92,7 @@ pub struct Cache {
     shelves: Vec<Mutex<Shelf>>,
     hits: AtomicU64,
     misses: AtomicU64,
+    neighbours: Option<Neighbours>,
 }
 
 #[derive(Default)]
@@ -100,10 +109,20 @@ struct Kept {
 }
 
 impl Cache {
-    /// An empty one.
+    /// An empty one of a process that is alone.
     pub fn new(clock: Clock) -> Self {
         let shelves = Section::ALL.iter().map(|_| Mutex::default()).collect();
-        Self { clock, shelves, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+        Self { clock, shelves, hits: AtomicU64::new(0), misses: AtomicU64::new(0), neighbours: None }
+    }
+
+    /// An empty one that tells other processes of writes and hears of theirs, if Redis is set. Nothing is
+    /// connected yet.
+    pub fn from_settings(settings: &CacheSettings, clock: Clock, instance_id: Uuid) -> Result<Self> {
+        let neighbours = match settings.redis_url.is_empty() {
+            true => None,
+            false => Some(Neighbours::at(settings.redis_url.expose(), instance_id)?),
+        };
+        Ok(Self { neighbours, ..Self::new(clock) })
     }
 
     /// The value under `key`, loaded if it is not here or no longer fresh. A key always has the same type.
@@ -135,13 +154,26 @@ impl Cache {
         Ok(value)
     }
 
-    /// Forgets all of these sections: called after a write is durable.
-    pub fn forget(&self, sections: &[Section]) {
+    /// Forgets all of these sections, here and at other processes: called after a write is durable. Redis
+    /// delays this by [`limits::CACHE_NOTICE_TIMEOUT`] at most and never makes it fail.
+    pub async fn forget(&self, sections: &[Section]) {
+        self.forget_here(sections);
+        if let Some(neighbours) = self.neighbours.as_ref().filter(|_| !sections.is_empty()) {
+            neighbours.tell(sections).await;
+        }
+    }
+
+    fn forget_here(&self, sections: &[Section]) {
         for section in sections {
             let mut shelf = self.shelf(*section);
             shelf.generation += 1;
             shelf.kept.clear();
         }
+    }
+
+    /// Whether this process hears of other processes' writes at once.
+    pub fn hearing(&self) -> Hearing {
+        self.neighbours.as_ref().map_or(Hearing::Off, Neighbours::hearing)
     }
 
     /// How many reads were answered from memory, and how many were not, since the start.
@@ -232,9 +264,9 @@ mod tests {
     async fn a_value_is_kept_until_a_write_or_the_end_of_its_life() {
         let (cache, clock) = cache();
         assert_eq!((read(&cache, "a", 1).await, read(&cache, "a", 2).await), (1, 1));
-        cache.forget(&[Section::Banners]);
+        cache.forget(&[Section::Banners]).await;
         assert_eq!(read(&cache, "a", 3).await, 1, "another section's write");
-        cache.forget(&[Section::Faqs]);
+        cache.forget(&[Section::Faqs]).await;
         assert_eq!(read(&cache, "a", 4).await, 4);
         clock.advance_ms(limits::CACHE_LIFE.num_milliseconds().unsigned_abs());
         assert_eq!(read(&cache, "a", 5).await, 5, "another process may have written");
@@ -245,7 +277,7 @@ mod tests {
     async fn what_was_loaded_before_a_write_is_not_kept_after_it() {
         let (cache, _) = cache();
         let overtaken = cache.get(Section::Faqs, "a", async {
-            cache.forget(&[Section::Faqs]);
+            cache.forget(&[Section::Faqs]).await;
             Ok(Fresh::from(1_u32))
         });
         assert_eq!(*overtaken.await.unwrap(), 1);

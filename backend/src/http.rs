@@ -1,7 +1,7 @@
 //! What all requests go through: ids, limits, metrics, and errors that are always problem+json.
 
 use crate::app::App;
-use crate::cache::{Fresh, Section};
+use crate::cache::{Cache, Fresh, Hearing, Section};
 use crate::error::{
     Error, InternalFailure, PROBLEM_JSON, Problem, RATE_LIMIT_LIMIT, RATE_LIMIT_REMAINING, RATE_LIMIT_RESET,
     RequestRefusal, Result,
@@ -132,6 +132,18 @@ pub struct CacheHealth {
     pub hits: u64,
     /// Reads that were not.
     pub misses: u64,
+    /// Whether this process hears at once of what others write: `off` without Redis, `ok`, or `away`, and then
+    /// half a minute later.
+    #[schema(value_type = String, example = "ok")]
+    pub neighbours: Hearing,
+}
+
+impl CacheHealth {
+    /// How the cache of this process does.
+    pub(crate) fn of(cache: &Cache) -> Self {
+        let (hits, misses) = cache.counts();
+        Self { hits, misses, neighbours: cache.hearing() }
+    }
 }
 
 /// Whether the system works.
@@ -145,8 +157,7 @@ async fn health(State(app): State<App>) -> Result<Json<Health>> {
         Ok(Fresh { value: late, until })
     });
     let (status, worker) = if *worker.await? { ("degraded", "late") } else { ("ok", "ok") };
-    let (hits, misses) = app.cache.counts();
-    let cache = CacheHealth { hits, misses };
+    let cache = CacheHealth::of(&app.cache);
     Ok(Json(Health { status, version: env!("CARGO_PKG_VERSION"), database: "ok", worker, cache }))
 }
 

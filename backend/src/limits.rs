@@ -121,6 +121,16 @@ pub const JOB_KEPT: chrono::TimeDelta = chrono::TimeDelta::days(3);
 
 /// How long an answer that everybody gets alike is kept: so late other processes learn of a write.
 pub const CACHE_LIFE: chrono::TimeDelta = chrono::TimeDelta::seconds(30);
+/// How long a write of staff waits until Redis has told other processes of it.
+pub const CACHE_NOTICE_TIMEOUT: Duration = Duration::from_millis(500);
+/// The time in which Redis must take a connection and answer.
+pub const CACHE_REDIS_TIMEOUT: Duration = Duration::from_secs(2);
+/// The silence after which Redis is asked whether it is still there.
+pub const CACHE_REDIS_SILENCE: Duration = Duration::from_secs(10);
+/// The pause after a connection to Redis was lost; it doubles up to the greater one.
+pub const CACHE_REDIS_PAUSE: Duration = Duration::from_millis(100);
+/// The greatest such pause.
+pub const CACHE_REDIS_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Answers of one section that are kept: callers choose some of the keys.
 pub const CACHE_ENTRIES_MAX: usize = 64;
 /// What phones and proxies may do with such an answer.

@@ -35,6 +35,14 @@ pub(crate) fn describe() {
         "chautari_cache_reads_total",
         "Reads of answers that everybody gets alike, by section and outcome: hit (from memory) or miss."
     );
+    describe_gauge!(
+        "chautari_cache_hears_neighbours",
+        "1 while other processes' writes are heard through Redis, 0 while Redis is away; absent without Redis."
+    );
+    describe_counter!(
+        "chautari_cache_notices_total",
+        "Notices of writes that made answers stale, by outcome: sent to other processes, lost because Redis did not take them in time, or heard."
+    );
     describe_counter!(
         "chautari_system_log_dropped_total",
         "Warnings and errors that are in the log and not in the table that staff read, because too many came at once or the database refused them."

@@ -175,7 +175,7 @@ async fn create<R: Resource>(
         })
     });
     let row = written.await?;
-    app.cache.forget(R::STALE);
+    app.cache.forget(R::STALE).await;
     Ok((StatusCode::CREATED, Json(Entry::of(&row))))
 }
 
@@ -201,7 +201,7 @@ async fn replace<R: Resource>(
         })
     });
     let row = written.await?;
-    app.cache.forget(R::STALE);
+    app.cache.forget(R::STALE).await;
     Ok(Json(Entry::of(&row)))
 }
 
@@ -228,7 +228,7 @@ async fn delete<R: Resource>(
         })
     });
     written.await?;
-    app.cache.forget(R::STALE);
+    app.cache.forget(R::STALE).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-/// The backend's part of the configuration: `[database] [backend] [sms] [mail] [push] [payments] [invoices]`.
+/// The backend's part of the configuration: `[database] [backend] [cache] [sms] [mail] [push] [payments] [invoices]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
@@ -21,6 +21,8 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// How it listens and whom it knows.
     pub backend: BackendSettings,
+    /// How processes share what they keep in memory.
+    pub cache: CacheSettings,
     /// How codes reach riders.
     pub sms: SmsSettings,
     /// How mail reaches riders and staff.
@@ -121,6 +123,27 @@ impl BackendSettings {
             )),
             None => Ok(()),
         }
+    }
+}
+
+/// `[cache]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheSettings {
+    /// `redis://host:port` or `rediss://user:password@host:port` (TLS): through it processes tell each other of
+    /// writes that make kept answers stale. Empty for one process.
+    pub redis_url: Secret,
+}
+
+impl CacheSettings {
+    /// What is no address of Redis, in a sentence that names the key.
+    pub fn check(&self) -> Result<(), String> {
+        if self.redis_url.is_empty() || redis::Client::open(self.redis_url.expose()).is_ok() {
+            return Ok(());
+        }
+        Err("cache.redis_url is no address of Redis; one looks like redis://127.0.0.1:6379, with TLS \
+             rediss://user:password@host:6380"
+            .to_owned())
     }
 }
 

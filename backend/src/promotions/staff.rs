@@ -144,7 +144,7 @@ pub(crate) async fn create(
         })
     });
     let row = written.await?;
-    app.cache.forget(&[Section::Coupons]);
+    app.cache.forget(&[Section::Coupons]).await;
     Ok((StatusCode::CREATED, Json(row.into())))
 }
 
@@ -172,7 +172,7 @@ pub(crate) async fn replace(
         })
     });
     let row = written.await?;
-    app.cache.forget(&[Section::Coupons]);
+    app.cache.forget(&[Section::Coupons]).await;
     Ok(Json(row.into()))
 }
 

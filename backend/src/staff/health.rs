@@ -132,7 +132,6 @@ pub(crate) async fn system_health(_: Staff, State(app): State<App>) -> Result<Js
         || gateways.iter().any(|gateway| !gateway.is_heard)
         || providers.iter().any(|provider| provider.circuit == CircuitState::Open)
         || disk.as_ref().is_some_and(|disk| disk.free_bytes < limits::DISK_FREE_MIN_BYTES);
-    let (hits, misses) = app.cache.counts();
     Ok(Json(SystemHealth {
         status: if needs_a_person { Wellness::Degraded } else { Wellness::Ok },
         version: env!("CARGO_PKG_VERSION"),
@@ -151,7 +150,7 @@ pub(crate) async fn system_health(_: Staff, State(app): State<App>) -> Result<Js
         gateways,
         providers,
         disk,
-        cache: CacheHealth { hits, misses },
+        cache: CacheHealth::of(&app.cache),
     }))
 }
 

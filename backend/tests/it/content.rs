@@ -1,5 +1,6 @@
 //! Content: what staff write, riders read a moment later; the generic resource keeps its promises for every entity.
 
+mod neighbours;
 mod public;
 mod resources;
 mod settings;
