@@ -85,6 +85,7 @@ pub(super) async fn create(
         payment_model: form.payment_model,
         free_minutes: form.free_minutes,
         daily_cap,
+        is_active: true,
     };
     match packages::create_package(signed_in.staff, State(app.clone()), Json(new)).await {
         Ok(_) => Ok(Redirect::to("/console/packages").into_response()),

@@ -28,6 +28,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(packages::list_packages))
         .routes(routes!(packages::list_rental_packages))
         .routes(routes!(packages::list_packages_for_staff, packages::create_package))
+        .routes(routes!(packages::replace_package))
         .routes(routes!(pages::terms_of_service))
         .routes(routes!(pages::privacy_policy))
         .routes(routes!(pages::about))

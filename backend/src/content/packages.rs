@@ -1,20 +1,22 @@
 //! Rental packages: `payments/packages`, `rentals/packages`, and `admin/packages`.
+//!
+//! A package may change at any time: a rental keeps the terms that its rider agreed to.
 
 use crate::app::App;
 use crate::audit;
 use crate::auth::{Permission, Staff};
 use crate::db::Tx;
-use crate::error::{Error, Problem, ProblemBody, Result};
-use crate::extract::{Json, Query};
-use crate::limits;
+use crate::error::{Problem, ProblemBody, Result};
+use crate::extract::{Json, Path, Query};
 use crate::money::Money;
 use crate::page::{Cursor, Page, PageQuery};
+use crate::{limits, resource};
 use axum::extract::State;
 use axum::http::StatusCode;
 use entities::id::RentalPackageId;
 use entities::money::Paisa;
 use entities::rental_package::{self, PackageType, PaymentModel};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, Set};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -62,7 +64,7 @@ pub(super) struct Packages {
     items: Vec<PackageView>,
 }
 
-/// A package to sell.
+/// What staff write of a package.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPackage {
@@ -88,6 +90,9 @@ pub struct NewPackage {
     /// The most that a begun day costs, lateness included; no less than a price that is paid in advance.
     #[serde(default)]
     pub daily_cap: Option<Money>,
+    /// Whether riders can choose it.
+    #[serde(default = "crate::resource::on")]
+    pub is_active: bool,
 }
 
 /// The packages on sale.
@@ -124,7 +129,7 @@ pub(super) async fn list_packages_for_staff(
     Ok(Json(page.page(rows, |row| Cursor { at: row.created_at, id: row.id.0 }, PackageView::from)?))
 }
 
-/// Makes a package and puts it on sale.
+/// Makes a package and puts it on sale, unless it is to wait.
 #[utoipa::path(post, path = "/admin/packages", tag = "staff", extensions(("x-permission" = json!(Permission::PricesChange))), request_body = NewPackage, security(("staff" = [])), responses((status = 201, body = PackageView), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub(crate) async fn create_package(
     staff: Staff,
@@ -147,6 +152,30 @@ pub(crate) async fn create_package(
         })
         .await?;
     Ok((StatusCode::CREATED, Json(package.into())))
+}
+
+/// Replaces all fields of a package: its price, what it says, or whether it is on sale. Rentals that run keep their terms.
+#[utoipa::path(put, path = "/admin/packages/{id}", tag = "staff", extensions(("x-permission" = json!(Permission::PricesChange))), request_body = NewPackage, security(("staff" = [])), params(("id" = RentalPackageId, Path)), responses((status = 200, body = PackageView), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody), (status = 422, body = ProblemBody)))]
+pub(super) async fn replace_package(
+    staff: Staff,
+    State(app): State<App>,
+    Path(id): Path<RentalPackageId>,
+    Json(new): Json<NewPackage>,
+) -> Result<Json<PackageView>> {
+    staff.may(Permission::PricesChange)?;
+    check(&new)?;
+    let replaced = app.db.write(move |tx| {
+        let (staff, new) = (staff.clone(), new.clone());
+        Box::pin(async move {
+            let before = rental_package::Entity::find_by_id(id).lock_exclusive().one(tx).await?;
+            let before = PackageView::from(before.ok_or(resource::Refusal::EntryNotFound)?);
+            let after = PackageView::from(row(tx, id, &new).update(tx).await?);
+            let changes = resource::changed(serde_json::to_value(before)?, serde_json::to_value(&after)?);
+            audit::note(tx, &staff, "package.update", "rental_packages", id, changes).await?;
+            Ok(after)
+        })
+    });
+    Ok(Json(replaced.await?))
 }
 
 fn check(new: &NewPackage) -> Result<(), Problem> {
@@ -184,8 +213,17 @@ fn check_rules(new: &NewPackage) -> Result<(), Problem> {
 }
 
 async fn add(tx: &Tx, new: &NewPackage) -> Result<rental_package::Model> {
-    let id = RentalPackageId::from(tx.new_uuid());
-    let row = rental_package::ActiveModel {
+    let made = rental_package::ActiveModel {
+        package_metadata: Set(serde_json::json!({})),
+        created_at: Set(tx.now()),
+        ..row(tx, RentalPackageId::from(tx.new_uuid()), new)
+    };
+    Ok(made.insert(tx).await?)
+}
+
+/// What staff write, as columns.
+fn row(tx: &Tx, id: RentalPackageId, new: &NewPackage) -> rental_package::ActiveModel {
+    rental_package::ActiveModel {
         id: Set(id),
         name: Set(new.name.trim().to_owned()),
         description: Set(new.description.trim().to_owned()),
@@ -195,12 +233,8 @@ async fn add(tx: &Tx, new: &NewPackage) -> Result<rental_package::Model> {
         payment_model: Set(new.payment_model),
         free_minutes: Set(new.free_minutes),
         daily_cap_paisa: Set(new.daily_cap.map(Paisa::from)),
-        is_active: Set(true),
-        package_metadata: Set(serde_json::json!({})),
-        created_at: Set(tx.now()),
+        is_active: Set(new.is_active),
         updated_at: Set(tx.now()),
-    };
-    rental_package::Entity::insert(row).exec_without_returning(tx).await?;
-    let package = rental_package::Entity::find_by_id(id).one(tx).await?;
-    package.ok_or_else(|| Error::internal(format!("rental_packages {id} is not there after its insert")))
+        ..Default::default()
+    }
 }

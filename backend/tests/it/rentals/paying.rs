@@ -100,6 +100,56 @@ async fn what_free_minutes_save_comes_back_money_as_money_and_points_as_points()
 }
 
 #[tokio::test]
+async fn a_package_gets_another_price_and_leaves_the_shop_and_who_rents_keeps_the_old_terms() {
+    for world in World::on_each_backend().await {
+        let a = world.station("A", &[Some(1)]).await;
+        let rider = world.rider(500).await;
+        let staff = world.test.bearer(staff_token(&world.test, AdminRole::Admin).await);
+        let on_sale = async || {
+            let shop = world.test.anonymous().get("/api/v1/rentals/packages").await.ok();
+            let items = shop["items"].as_array().unwrap().clone();
+            items.into_iter().find(|item| item["id"] == ONE_HOUR)
+        };
+        let id = world.start_and_eject(&rider, "A").await;
+
+        let path = format!("/api/v1/admin/packages/{ONE_HOUR}");
+        let mut package = on_sale().await.unwrap();
+        package.as_object_mut().unwrap().remove("id");
+        package["name"] = json!("An hour");
+        package["price"]["amount"] = json!("65.00");
+        let mut wrong = package.clone();
+        wrong["price"]["amount"] = json!("0.00");
+        staff.put(&path, wrong).await.problem(422, "validation_failed");
+        let nobodys = "/api/v1/admin/packages/00000000-0000-7000-8000-0000000003ff";
+        staff.put(nobodys, package.clone()).await.problem(404, "entry_not_found");
+        let changed = staff.put(&path, package.clone()).await.ok();
+        assert_eq!((&changed["name"], &changed["price"]["amount"]), (&json!("An hour"), &json!("65.00")));
+        assert_eq!(on_sale().await.unwrap(), changed, "{}", world.test.backend());
+
+        world.advance_s(600);
+        world.insert(a, 1, 1).await;
+        assert_eq!(world.rental(id).await.amount_paid_paisa.0, 5_000, "as it was agreed");
+        let id = world.started(&rider, "the-new-price", json!({})).await;
+        assert_eq!(world.rental(id).await.hold_paisa.0, 6_500);
+        world.verdict(id, Verdict::Failed { reason: 1 }).await;
+
+        package["is_active"] = json!(false);
+        staff.put(&path, package.clone()).await.ok();
+        assert!(on_sale().await.is_none());
+        world.start_with(&rider, "withdrawn", json!({})).await.problem(422, "package_not_found");
+        package["is_active"] = json!(true);
+        staff.put(&path, package).await.ok();
+        world.started(&rider, "and-back", json!({})).await;
+        let deeds = staff.get("/api/v1/admin/logs/actions?action=package.update").await.ok();
+        let deeds = deeds["items"].as_array().unwrap();
+        assert_eq!(deeds.len(), 3, "{deeds:?}");
+        let change = deeds.iter().find(|deed| !deed["changes"]["price"].is_null()).unwrap();
+        assert_eq!(change["changes"]["name"], json!(["1 hour", "An hour"]));
+        world.all_books_agree().await;
+    }
+}
+
+#[tokio::test]
 async fn a_rental_that_is_paid_at_a_provider_starts_when_the_money_is_there() {
     for world in World::on_each_backend().await {
         let a = world.station("A", &[Some(1)]).await;
