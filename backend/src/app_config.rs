@@ -1,7 +1,7 @@
 //! What staff may set while the system runs: the closed list of keys, with type, default, bounds and unit.
 //!
 //! A row of `app_configs` that is absent or switched off means the default. `content::settings` lets staff
-//! write the rows and shows the public ones to the app.
+//! write the rows and shows the public ones to the app, with what is fixed beside them.
 
 use entities::app_config::ConfigDataType;
 use rust_decimal::Decimal;
@@ -64,9 +64,6 @@ keys! {
     MAX_RENTAL_EXTENSIONS: Whole(0, 100), "3", "extensions", public, "How often a rental can be extended";
     LOST_AFTER_HOURS: Whole(1, 8_760), "24", "hours", public, "Overdue for so long, a power bank counts as lost";
     LOST_FEE: Fraction(0, 100_000), "5000", "NPR", public, "What a lost power bank costs; given back when it returns";
-    // Money.
-    PLATFORM_VAT_PERCENT: Fraction(0, 100), "13", "percent", public, "VAT contained in every price";
-    PLATFORM_SERVICE_CHARGE_PERCENT: Fraction(0, 100), "2.5", "percent", staff, "Service charge kept from partners' shares";
     // Staff.
     SUPER_ADMIN_TOTP_REQUIRED: Switch, "false", "", staff, "Super admins must sign in with an authenticator app";
     // Notifications.
@@ -83,7 +80,20 @@ keys! {
     POINTS_TOPUP: Whole(0, 10_000), "10", "points", public, "For each POINTS_TOPUP_PER_NPR rupees of a top-up";
     POINTS_TOPUP_PER_NPR: Whole(1, 100_000), "100", "NPR", public, "Rupees of a top-up that give POINTS_TOPUP points";
     POINTS_EXPIRE_AFTER_DAYS: Whole(0, 3_650), "365", "days", public, "How long points live; for ever if zero";
-    POINTS_PER_NPR: Whole(1, 10_000), "10", "points", public, "Points that are worth one rupee";
+}
+
+/// VAT in Nepal, in percent of the net price.
+pub const VAT_PERCENT: i128 = 13;
+
+/// Points are worth money: this many make one rupee.
+pub const POINTS_PER_NPR: i32 = 10;
+
+/// What the books are built upon and nobody sets, for the app: in the same form as the settings beside it.
+pub fn fixed() -> [(&'static str, Value); 2] {
+    [
+        ("PLATFORM_VAT_PERCENT", Value::from(VAT_PERCENT.to_string())),
+        ("POINTS_PER_NPR", Value::from(POINTS_PER_NPR)),
+    ]
 }
 
 /// The setting of that name.
@@ -147,12 +157,12 @@ mod tests {
             ("MAX_RENTAL_EXTENSIONS", "3", Some(Value::from(3))),
             ("MAX_RENTAL_EXTENSIONS", "101", None),
             ("MAX_RENTAL_EXTENSIONS", "2.5", None),
-            ("POINTS_PER_NPR", "0", None),
-            ("PLATFORM_VAT_PERCENT", "13.05", Some(Value::from("13.05"))),
-            ("PLATFORM_VAT_PERCENT", "13.005", None),
-            ("PLATFORM_VAT_PERCENT", "-1", None),
-            ("PLATFORM_VAT_PERCENT", "1e1", None),
-            ("PLATFORM_VAT_PERCENT", "", None),
+            ("POINTS_TOPUP_PER_NPR", "0", None),
+            ("LOST_FEE", "13.05", Some(Value::from("13.05"))),
+            ("LOST_FEE", "13.005", None),
+            ("LOST_FEE", "-1", None),
+            ("LOST_FEE", "1e1", None),
+            ("LOST_FEE", "", None),
             ("NEED_RENTALS_KYC_VERIFIED", "true", Some(Value::from(true))),
             ("NEED_RENTALS_KYC_VERIFIED", "yes", None),
         ] {

@@ -96,7 +96,7 @@ pub(super) async fn known(_: Staff) -> Result<Json<Items<KnownSetting>>> {
     Ok(Json(Items { items: items.collect() }))
 }
 
-/// What the app may know of the settings.
+/// What the app may know of the settings, and what nobody sets: VAT and the worth of points.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct PublicSettings {
     /// Whole numbers and switches as such, decimals as exact text.
@@ -116,7 +116,8 @@ pub(super) async fn public(State(app): State<App>, headers: HeaderMap) -> Result
             let broken = || Error::internal(format!("app_configs {}: `{text}` {}", key.name, key.must_be()));
             Ok((key.name, key.parse(text).ok_or_else(broken)?))
         });
-        Ok(Shared::json(&PublicSettings { values: values.collect::<Result<_>>()? })?.into())
+        let values = app_config::fixed().into_iter().map(Ok).chain(values).collect::<Result<_>>()?;
+        Ok(Shared::json(&PublicSettings { values })?.into())
     });
     Ok(answer.await?.response(&headers))
 }

@@ -4,8 +4,7 @@ use chrono::{DateTime, Utc};
 use entities::money::Paisa;
 use entities::points_transaction::PointsSource;
 
-/// Points are worth money: this many make one rupee.
-pub const POINTS_PER_NPR: i32 = 10;
+pub use crate::app_config::POINTS_PER_NPR;
 
 /// Why points came back, for the rider.
 pub const GIVEN_BACK: &str = "points of a rental that were not needed";

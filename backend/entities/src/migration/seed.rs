@@ -108,8 +108,6 @@ fn settings() -> Vec<Row> {
             "boolean",
             "Super admins must sign in with an authenticator app",
         ),
-        ("PLATFORM_VAT_PERCENT", "13", "decimal", "VAT contained in every price"),
-        ("PLATFORM_SERVICE_CHARGE_PERCENT", "2.5", "decimal", "Service charge kept from partners' shares"),
         ("QUIET_HOURS_FROM", "22", "integer", "Hour in Nepal from which nothing rings that is not critical"),
         ("QUIET_HOURS_UNTIL", "7", "integer", "Hour in Nepal until which nothing rings that is not critical"),
         ("POINTS_SIGNUP", "50", "integer", "Points for signing up"),
@@ -121,7 +119,6 @@ fn settings() -> Vec<Row> {
         ("POINTS_TIMELY_RETURN", "50", "integer", "Points for a return in time"),
         ("POINTS_TOPUP", "10", "integer", "Points for each POINTS_TOPUP_PER_NPR rupees of a top-up"),
         ("POINTS_TOPUP_PER_NPR", "100", "integer", "Rupees of a top-up that give POINTS_TOPUP points"),
-        ("POINTS_PER_NPR", "10", "integer", "Points that are worth one rupee"),
         ("POINTS_EXPIRE_AFTER_DAYS", "365", "integer", "Days that points live; for ever if zero"),
     ]
     .into_iter()

@@ -4,6 +4,8 @@ use entities::money::Paisa;
 
 use super::{Account, Draft, LedgerError};
 
+pub use crate::app_config::VAT_PERCENT;
+
 /// What a rental costs, VAT inside. Its lines are paid in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bill {
@@ -67,9 +69,6 @@ pub struct VatSplit {
     /// The state's part.
     pub vat: Paisa,
 }
-
-/// VAT in Nepal, in percent of the net price.
-pub const VAT_PERCENT: i128 = 13;
 
 /// `net = round half up (gross × 100 / 113)`, `vat = gross − net`: nothing is lost in rounding.
 pub fn vat_inside(gross: Paisa) -> Result<VatSplit, LedgerError> {

@@ -36,7 +36,8 @@ async fn a_setting_reaches_the_app_and_switched_off_its_default_counts() {
         assert_eq!(at_first["MAX_RENTAL_EXTENSIONS"], 3);
         assert_eq!(at_first["PLATFORM_VAT_PERCENT"], "13");
         assert_eq!(at_first["NEED_RENTALS_KYC_VERIFIED"], false);
-        assert!(at_first.get("PLATFORM_SERVICE_CHARGE_PERCENT").is_none(), "for staff only");
+        assert_eq!(at_first["POINTS_PER_NPR"], 10);
+        assert!(at_first.get("SUPER_ADMIN_TOTP_REQUIRED").is_none(), "for staff only");
         let row = row(&staff, "app-configs", "config_key", "MAX_RENTAL_EXTENSIONS").await;
         let path = path_of("app-configs", &row);
         let mut change = fields(&row);
@@ -53,13 +54,16 @@ async fn a_setting_reaches_the_app_and_switched_off_its_default_counts() {
 async fn a_setting_has_its_type_and_nobody_invents_one() {
     let test = TestApp::new().await;
     let staff = test.bearer(staff_token(&test, AdminRole::Admin).await);
-    let row = row(&staff, "app-configs", "config_key", "POINTS_PER_NPR").await;
+    let row = row(&staff, "app-configs", "config_key", "POINTS_TOPUP_PER_NPR").await;
     for (field, wrong) in [
         ("config_value", "0"),
         ("config_value", "ten"),
         ("config_value", ""),
         ("data_type", "decimal"),
         ("config_key", "POINTS_PER_USD"),
+        // What the books are built upon is shown and not set.
+        ("config_key", "POINTS_PER_NPR"),
+        ("config_key", "PLATFORM_VAT_PERCENT"),
     ] {
         let mut change = fields(&row);
         change[field] = json!(wrong);
