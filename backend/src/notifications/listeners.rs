@@ -149,8 +149,9 @@ async fn on_rentals(app: App, job: Job) -> Result<()> {
             let data = json!({ "rental": rental, "rental_code": code, "amount": amount });
             (user, template::RENTAL_DUE_PAID, data)
         }
-        rentals::News::PaidStartRefused { user, reason, .. } => {
-            (user, template::PAID_START_REFUSED, json!({ "reason": reason }))
+        rentals::News::PaidStartRefused { user, intent_id, code, reason } => {
+            let data = json!({ "intent_id": intent_id, "code": code, "reason": reason });
+            (user, template::PAID_START_REFUSED, data)
         }
         rentals::News::InDoubt { rental, user, code } => {
             (user, template::RENTAL_IN_DOUBT, json!({ "rental": rental, "rental_code": code }))

@@ -28,7 +28,8 @@ use crate::payments::book::CURRENCY;
 use crate::payments::machine::Event;
 use crate::payments::provider::{HostedPage, Opened, Order, PaymentProvider, ProviderError};
 use crate::payments::providers::Providers;
-use crate::payments::{reconcile, status, sync};
+use crate::payments::status::{self, StartRefused};
+use crate::payments::{reconcile, sync};
 
 /// What is to be paid.
 #[derive(Clone, Debug)]
@@ -104,6 +105,26 @@ pub(crate) async fn name_rental(tx: &Tx, id: PaymentIntentId, rental: RentalId) 
         .exec(tx)
         .await?;
     Ok(named.rows_affected == 1)
+}
+
+/// Notes why a paid start was refused, for `payments/status`.
+pub(crate) async fn refuse_start(tx: &Tx, id: PaymentIntentId, why: &StartRefused) -> Result<()> {
+    let intent = payment_intent::Entity::find_by_id(id).lock_exclusive().one(tx).await?;
+    let intent = intent.ok_or_else(|| Error::internal(format!("there is no payment intent {id}")))?;
+    let mut metadata = intent.intent_metadata;
+    if let Some(metadata) = metadata.as_object_mut() {
+        metadata.insert(START_REFUSED.to_owned(), serde_json::to_value(why)?);
+    }
+    let change = payment_intent::ActiveModel { intent_metadata: Set(metadata), ..Default::default() };
+    let of_it = payment_intent::Column::Id.eq(id);
+    payment_intent::Entity::update_many().set(change).filter(of_it).exec(tx).await?;
+    Ok(())
+}
+
+/// Why the start that it paid was refused, if it was.
+pub(super) fn start_refused(intent: &payment_intent::Model) -> Option<StartRefused> {
+    let why = intent.intent_metadata.get(START_REFUSED)?;
+    serde_json::from_value(why.clone()).ok()
 }
 
 /// The first transaction: intent, attempt, and the job that never forgets it.
@@ -372,3 +393,5 @@ fn description(intent_type: PaymentIntentType) -> &'static str {
 const FORM_FIELDS: &str = "form_fields";
 /// Where `intent_metadata` keeps what [`Purpose::Start`] was given.
 const START: &str = "start";
+/// Where `intent_metadata` keeps why that start was refused.
+const START_REFUSED: &str = "start_refused";

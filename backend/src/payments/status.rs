@@ -6,7 +6,7 @@ use entities::id::{PaymentIntentId, RentalId, UserId};
 use entities::payment_attempt;
 use entities::payment_intent::{self, PaymentIntentStatus, PaymentIntentType};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -14,7 +14,7 @@ use crate::auth::Rider;
 use crate::error::{ProblemBody, Result};
 use crate::extract::{Json, Path};
 use crate::money::Money;
-use crate::payments::Refusal;
+use crate::payments::{Refusal, intent};
 
 /// Where a payment stands, as we know it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,7 +27,7 @@ pub struct PaymentStatus {
     pub rental_id: Option<RentalId>,
     /// How much.
     pub amount: Money,
-    /// `completed` means credited.
+    /// `completed` means credited. A payment that starts a rental has either `rental_id` or `start_refused` a moment later.
     pub status: PaymentIntentStatus,
     /// Where to pay, while it is open.
     pub gateway_url: Option<String>,
@@ -37,6 +37,19 @@ pub struct PaymentStatus {
     pub expires_at: DateTime<Utc>,
     /// When it was credited.
     pub completed_at: Option<DateTime<Utc>>,
+    /// Why the rental that it was to start did not; the money stays in the wallet.
+    pub start_refused: Option<StartRefused>,
+}
+
+/// Why a rental that was paid first did not start.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct StartRefused {
+    /// The code that `rentals/start` would have answered.
+    #[schema(example = "no_powerbanks_available")]
+    pub code: String,
+    /// What it means, for people.
+    #[schema(example = "No charged power bank is free at this station.")]
+    pub detail: String,
 }
 
 /// Where one of the rider's payments stands. Asks nobody else; `payments/verify-topup` does.
@@ -83,6 +96,7 @@ pub(crate) async fn attempts_of(
 impl From<payment_intent::Model> for PaymentStatus {
     fn from(intent: payment_intent::Model) -> Self {
         let open = intent.status == PaymentIntentStatus::Pending;
+        let start_refused = intent::start_refused(&intent);
         Self {
             intent_id: intent.intent_id,
             intent_type: intent.intent_type,
@@ -93,6 +107,7 @@ impl From<payment_intent::Model> for PaymentStatus {
             created_at: intent.created_at,
             expires_at: intent.expires_at,
             completed_at: intent.completed_at,
+            start_refused,
         }
     }
 }

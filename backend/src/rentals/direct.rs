@@ -11,11 +11,13 @@ use crate::extract::IdempotencyKey;
 use crate::jobs::Job;
 use crate::payments::intent::{self, PaymentPage, Purpose, Wanted};
 use crate::payments::split::PaymentMode;
+use crate::payments::status::StartRefused;
 use crate::{idempotency, limits, news, payments};
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use entities::id::{PaymentAttemptId, PaymentIntentId, UserId};
+use entities::payment_intent;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -67,7 +69,7 @@ pub(super) async fn start_paid(app: &App, job: &Job, id: PaymentIntentId) -> Res
     let wanted: StartRental = serde_json::from_value(wanted)?;
     // Nobody stands at the station any more when a payment takes that long.
     if app.clock.now() > intent.created_at + limits::PAID_START_WITHIN {
-        return refuse(app, job, intent.user_id, id, Refusal::PaidTooLate.problem()).await;
+        return refuse(app, job, &intent, Refusal::PaidTooLate.problem()).await;
     }
     let (work_app, starting, user) = (app.clone(), job.clone(), intent.user_id);
     let started = app.db.write(move |tx| {
@@ -81,19 +83,21 @@ pub(super) async fn start_paid(app: &App, job: &Job, id: PaymentIntentId) -> Res
         })
     });
     match started.await {
-        Err(Error::Problem(problem)) => refuse(app, job, user, id, problem).await,
+        Err(Error::Problem(problem)) => refuse(app, job, &intent, problem).await,
         done => done,
     }
 }
 
-async fn refuse(app: &App, job: &Job, user: UserId, intent: PaymentIntentId, problem: Problem) -> Result<()> {
-    let job = job.clone();
+async fn refuse(app: &App, job: &Job, intent: &payment_intent::Model, problem: Problem) -> Result<()> {
+    let (job, user, id, intent_id) = (job.clone(), intent.user_id, intent.id, intent.intent_id.clone());
     let told = app.db.write(move |tx| {
-        let (job, problem) = (job.clone(), problem.clone());
+        let (job, intent_id, problem) = (job.clone(), intent_id.clone(), problem.clone());
         Box::pin(async move {
             let code = problem.kind.code.to_owned();
             let reason = problem.detail.unwrap_or_else(|| problem.kind.title.to_owned());
-            news::publish(tx, &News::PaidStartRefused { user, intent, code, reason }).await?;
+            let why = StartRefused { code: code.clone(), detail: reason.clone() };
+            intent::refuse_start(tx, id, &why).await?;
+            news::publish(tx, &News::PaidStartRefused { user, intent_id, code, reason }).await?;
             job.finish(tx).await
         })
     });

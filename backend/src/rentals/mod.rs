@@ -65,7 +65,7 @@ use crate::app::App;
 use crate::{news, refusals};
 use axum::Router;
 use chrono::{DateTime, Utc};
-use entities::id::{PaymentIntentId, RentalId, StationId, UserId};
+use entities::id::{RentalId, StationId, UserId};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -189,8 +189,8 @@ pub enum News {
     PaidStartRefused {
         /// Whose.
         user: UserId,
-        /// Which payment.
-        intent: PaymentIntentId,
+        /// Which payment, as riders know it.
+        intent_id: String,
         /// Why, for programs.
         code: String,
         /// Why, for people.

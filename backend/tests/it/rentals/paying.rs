@@ -170,7 +170,10 @@ async fn a_rental_that_is_paid_at_a_provider_starts_when_the_money_is_there() {
         let path = format!("/api/v1/payments/status/{}", payment["intent_id"].as_str().unwrap());
         let status = world.test.bearer(&rider.token).get(&path).await.ok();
         let id: RentalId = status["rental_id"].as_str().unwrap().parse().unwrap();
-        assert_eq!(status["intent_type"], "rental_payment");
+        assert_eq!(
+            (&status["intent_type"], &status["start_refused"]),
+            (&json!("rental_payment"), &json!(null))
+        );
         world.verdict(id, Verdict::Done).await;
         world.advance_s(60);
         world.insert(a, 1, 1).await;
@@ -194,6 +197,23 @@ async fn a_paid_start_that_is_refused_leaves_the_money_in_the_wallet_and_is_told
         let told = told["items"].as_array().unwrap().clone();
         let refused = told.iter().find(|item| item["title"] == "Your rental did not start").unwrap();
         assert!(refused["message"].as_str().unwrap().contains("No charged power bank"), "{refused}");
+        let intent_id = &asked.body["payment"]["intent_id"];
+        assert_eq!(
+            (&refused["data"]["intent_id"], &refused["data"]["code"]),
+            (intent_id, &json!("no_powerbanks_available"))
+        );
+        let path = format!("/api/v1/payments/status/{}", intent_id.as_str().unwrap());
+        let status = world.test.bearer(&rider.token).get(&path).await.ok();
+        assert_eq!((&status["status"], &status["rental_id"]), (&json!("completed"), &json!(null)));
+        assert_eq!(
+            status["start_refused"],
+            json!({
+                "code": "no_powerbanks_available",
+                "detail": "No charged power bank is free at this station.",
+            }),
+            "{}",
+            world.test.backend()
+        );
         // And a start that could not happen now is refused before anything is paid.
         let refused = world.start_with(&rider, "pay-in-vain", direct).await;
         refused.problem(409, "no_powerbanks_available");
@@ -215,6 +235,10 @@ async fn a_start_that_was_paid_long_after_is_not_made() {
         assert_eq!(world.money(&rider).await, (5_000, 0));
         let told = world.test.bearer(&rider.token).get("/api/v1/notifications").await.ok();
         assert!(told.to_string().contains("The payment came too late"), "{told}");
+        let path =
+            format!("/api/v1/payments/status/{}", asked.body["payment"]["intent_id"].as_str().unwrap());
+        let status = world.test.bearer(&rider.token).get(&path).await.ok();
+        assert_eq!(status["start_refused"]["code"], "paid_too_late");
         world.books_agree().await;
     }
 }
