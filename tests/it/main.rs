@@ -6,6 +6,7 @@ mod server;
 mod world;
 
 mod crash;
+mod orders;
 mod story;
 
 mod model;

@@ -15,7 +15,7 @@ use crate::server::{LOOK_AGAIN, Site};
 use crate::world::{self, World, text};
 
 /// How long anything in the story may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 const PHONE: &str = "+9779841000077";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -104,7 +104,8 @@ async fn shows(rider: &Rest, rental: &str, status: &str) -> Value {
     .await
 }
 
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+/// Looks again and again, for a while.
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let mut waited = Duration::ZERO;
     while waited < PATIENCE {
         if let Some(seen) = look().await {

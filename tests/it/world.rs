@@ -51,9 +51,7 @@ pub(crate) fn http() -> reqwest::Client {
 pub(crate) async fn provision(site: &Site, rest: &Rest) -> Provisioned {
     let staff = ["staff", "create", "--email", STAFF_EMAIL, "--password-stdin"];
     site.run(&staff, STAFF_PASSWORD).expect("staff are made");
-    let credentials = json!({ "email": STAFF_EMAIL, "password": STAFF_PASSWORD });
-    let signed_in: Value = rest.post("admin/login", &credentials).await.expect("staff sign in");
-    let staff = rest.with_access_token(text(&signed_in["token"]));
+    let staff = sign_staff_in(rest).await;
     let stations = [1, 2].map(|number| provision_station(site, number));
     for bank in stations.iter().flat_map(|station| &station.banks) {
         let new =
@@ -65,6 +63,13 @@ pub(crate) async fn provision(site: &Site, rest: &Rest) -> Provisioned {
         |package: &&Value| package["price"]["amount"] == "50.00" && package["payment_model"] == "prepaid";
     let for_fifty = packages["items"].as_array().expect("a list").iter().find(is_wanted);
     Provisioned { stations, package_id: text(&for_fifty.expect("a package for NPR 50")["id"]) }
+}
+
+/// Signs the member of staff in that [`provision`] made.
+pub(crate) async fn sign_staff_in(rest: &Rest) -> Rest {
+    let credentials = json!({ "email": STAFF_EMAIL, "password": STAFF_PASSWORD });
+    let signed_in: Value = rest.post("admin/login", &credentials).await.expect("staff sign in");
+    rest.with_access_token(text(&signed_in["token"]))
 }
 
 /// Signs a rider in with the code that the log shows.
