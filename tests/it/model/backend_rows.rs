@@ -7,7 +7,7 @@ use super::machine::command::{Event as About, Outcome, State};
 use super::machine::rental::{
     Bank, Event, Incident, Moment, Money, Place, Rental, Seat, Sight, StaffDecision, Status, Table,
 };
-use super::world::{Body, CMD, ELSEWHERE, Item, STATION, Seen, Tick, Whose, terms};
+use super::world::{Body, CMD, ELSEWHERE, EXTENSION, Item, STATION, Seen, Tick, Whose, terms};
 use protocol::control::{DeliveryState, ReportedState, TimeQuality, Verdict, WithdrawOutcome};
 use protocol::types::{Epoch, EventNo};
 use std::collections::BTreeMap;
@@ -31,6 +31,8 @@ pub(super) struct Backend {
     pub(super) asked: Option<(Tick, Option<Epoch>)>,
     pub(super) seats: i8,
     pub(super) hold_resolved: u8,
+    /// The rider has bought more time, which is set aside and owed.
+    pub(super) extended: bool,
     pub(super) bills: u8,
     /// The first verdict that was applied, and whether another one followed (I3).
     pub(super) verdict: Option<Verdict>,
@@ -87,7 +89,7 @@ pub(super) struct Learned {
 impl Hash for Backend {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         (self.rental, self.delivers, self.offers, self.table_as_of, self.book, self.incidents).hash(hasher);
-        (self.seats, self.hold_resolved, self.bills, self.verdict).hash(hasher);
+        (self.seats, self.hold_resolved, self.extended, self.bills, self.verdict).hash(hasher);
         (self.verdicts_differ, self.rows_differ).hash(hasher);
         // What says nothing of the bank is only kept to know it again.
         for (key, row) in
@@ -111,6 +113,7 @@ impl Backend {
             asked: None,
             seats: 0,
             hold_resolved: 0,
+            extended: false,
             bills: 0,
             verdict: None,
             verdicts_differ: false,
@@ -169,6 +172,15 @@ impl Backend {
         let asks = rental.step(&terms(), Event::CancelAsked, tick.now()).ask;
         self.step(Event::CancelAsked, tick);
         asks == super::machine::rental::Ask::Withdraw
+    }
+
+    /// `extend`: what the rider buys is set aside in the same commit. Answers whether the machine agreed.
+    pub(super) fn extend(&mut self, tick: Tick) -> bool {
+        let Some(before) = self.rental else { return false };
+        self.step(Event::Extended { by: EXTENSION }, tick);
+        let longer = self.rental.is_some_and(|after| after.due_at != before.due_at);
+        self.extended |= longer;
+        longer
     }
 
     pub(super) fn due_reached(&mut self, tick: Tick) {

@@ -3,7 +3,7 @@
 use super::machine::rental::{Hold, Status};
 use super::moves;
 use super::station::Motor;
-use super::world::World;
+use super::world::{EXTENSION, World, terms};
 use protocol::session::commands::Step as JournalStep;
 use protocol::session::outcome::Settlement;
 
@@ -52,6 +52,21 @@ pub(super) fn always(w: &World) -> Option<String> {
     }
     if rental.status == Status::Completed && w.bank == super::world::BankIs::WithRider && is_true {
         return broken("R5: the rental is over while the bank is with the rider");
+    }
+    let bought = if w.backend.extended { terms().duration + EXTENSION } else { terms().duration };
+    if rental.started_at.is_some_and(|started_at| rental.due_at != started_at + bought) {
+        return broken("R6: the rental is not due when the time that was bought is over");
+    }
+    let is_late = match rental.status {
+        Status::Overdue => w.tick.now() >= rental.due_at,
+        Status::Lost => w.tick.now() >= rental.due_at + terms().lost_after,
+        Status::Pending | Status::Active | Status::Completed | Status::Cancelled => true,
+    };
+    if !is_late {
+        return broken("R6: the rental is late in time that was bought");
+    }
+    if w.backend.extended && rental.hold == Hold::Voided {
+        return broken("R3: time was sold to a rental whose hold was given back");
     }
     if w.backend.seats != i8::from(rental.seated) {
         return broken("R2: the rider's count of open rentals is wrong");

@@ -20,6 +20,7 @@
 //!   possible may come next, so every delay and every order is covered. The link delays frames until just
 //!   after the expiry at most; an uplink, a rider and a station that is away take as long as they like.
 //! * **Time** is five moments ([`world::Tick`]): fresh, just expired, settled, two minutes in doubt, a day later.
+//! * **More time** may be bought once, whenever the machine agrees; the world does not owe it either.
 //! * **Faults** ([`steps::Fault`]) are steps that the world does not owe. A run has a budget of them: the bound
 //!   of this check: any one fault; and two, of which the first hides the truth (the link breaks, the power fails)
 //!   and the second comes late (a copy of COMMAND, staff who err). Where no step is owed, the world is at rest.

@@ -107,6 +107,13 @@ pub(super) fn rider_cancels(w: &mut World) -> Option<()> {
     Some(())
 }
 
+/// The machine is asked in every state, and agrees in some.
+pub(super) fn extend(w: &mut World) -> Option<()> {
+    when(!w.backend.extended)?;
+    let tick = w.tick;
+    when(Rc::make_mut(&mut w.backend).extend(tick))
+}
+
 /// How far the backend gets with a batch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum PostEnds {

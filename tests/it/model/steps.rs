@@ -11,7 +11,8 @@ use protocol::session::outcome::Row;
 use protocol::types::SlotNumber;
 use std::rc::Rc;
 
-/// One atomic step. All but the faults are owed: the world does not rest while one is possible.
+/// One atomic step. All but the faults and the rider's wish for more time are owed: the world does not rest while
+/// one is possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// The rider asks, and the backend commits the start.
@@ -24,6 +25,8 @@ pub(super) enum Step {
     NeverOffered,
     /// The job finds a command in doubt: withdraws it, asks the station, ages the doubt.
     SettleDoubt,
+    /// The rider buys more time, once.
+    Extend,
     /// The rental's time is over.
     MarkOverdue,
     /// It has been over for too long.
@@ -109,6 +112,7 @@ impl Step {
         Self::Offer,
         Self::NeverOffered,
         Self::SettleDoubt,
+        Self::Extend,
         Self::MarkOverdue,
         Self::MarkLost,
         Self::Write,
@@ -168,6 +172,7 @@ pub(super) fn take(w: &mut World, step: Step) -> Option<()> {
         Step::Offer => offer(w, false),
         Step::NeverOffered => never_offered(w),
         Step::SettleDoubt => settle_doubt(w),
+        Step::Extend => extend(w),
         Step::MarkOverdue => {
             let due = w.backend.rental.is_some_and(|rental| w.tick.now() >= rental.due_at);
             when(due && w.backend.status() == Some(Status::Active))?;

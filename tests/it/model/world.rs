@@ -20,6 +20,8 @@ pub(super) const STATION: StationId = StationId([7; 16]);
 pub(super) const ELSEWHERE: StationId = StationId([8; 16]);
 pub(super) const BANK: BankSerial = BankSerial([0xB0, 0, 0, 0, 0, 0, 0, 1]);
 pub(super) const CLOCK_ERROR_MS: u32 = 2_000;
+/// What the rider may buy once: a bank that would be lost on the next day is only late then.
+pub(super) const EXTENSION: TimeDelta = TimeDelta::hours(13);
 /// The station has been here for a minute before the rider comes.
 pub(super) const BEGIN_MS: u64 = 1_790_000_000_000;
 const REQUEST_MS: u64 = BEGIN_MS + 60_000;
@@ -312,7 +314,7 @@ impl System for World {
     }
 
     fn is_progress(step: Step) -> bool {
-        !matches!(step, Step::Fault(_))
+        !matches!(step, Step::Extend | Step::Fault(_))
     }
 
     fn step(&self, step: Step) -> Option<Self> {
