@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::auth::Rider;
 use crate::error::{ProblemBody, Result};
 use crate::extract::{Json, Query};
+use crate::notifications::OCCASION;
 use crate::page::{Cursor, PageQuery};
 
 /// Which notifications to list.
@@ -59,8 +60,11 @@ pub struct Notification {
     pub message: String,
     /// What it is about.
     pub notification_type: NotificationType,
-    /// What it was made of, for the app.
-    #[schema(value_type = Object, example = json!({ "rental_code": "R7K2MQ" }))]
+    /// What it was written for, one word for each occasion; none if staff wrote it. Push messages have it in their data.
+    #[schema(example = "rental-started")]
+    pub occasion: Option<String>,
+    /// What it was made of, for the app: `…_id` leads to the thing itself, `…_iso` is a moment.
+    #[schema(value_type = Object, example = json!({ "rental_id": "0190f3e7-cc27-7000-8000-000000000001", "rental_code": "R7K2MQ", "due_at_iso": "2026-03-03T13:00:00Z" }))]
     pub data: serde_json::Value,
     /// How it went to the rider.
     pub channel: NotificationChannel,
@@ -131,12 +135,14 @@ pub(super) fn sent_to(user: UserId, channel: NotificationChannel) -> Select<noti
 }
 
 impl From<notification::Model> for Notification {
-    fn from(row: notification::Model) -> Self {
+    fn from(mut row: notification::Model) -> Self {
+        let occasion = row.data.as_object_mut().and_then(|data| data.remove(OCCASION));
         Self {
             id: row.id,
             title: row.title,
             message: row.message,
             notification_type: row.notification_type,
+            occasion: occasion.and_then(|occasion| occasion.as_str().map(str::to_owned)),
             data: row.data,
             channel: row.channel,
             is_read: row.is_read,

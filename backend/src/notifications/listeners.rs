@@ -1,4 +1,7 @@
 //! Turns news of other domains into notifications. A job that runs twice notifies once.
+//!
+//! The data of each is for the text and for the app: what is named `…_id` leads to the thing itself, and a moment stands
+//! there in words for the text and, as `…_iso`, for the app.
 
 use crate::app::App;
 use crate::error::Result;
@@ -36,10 +39,10 @@ pub const ON_STATIONS: Queue =
 
 async fn on_payments(app: App, job: Job) -> Result<()> {
     let (user, slug, data) = match job.payload()? {
-        payments::News::WalletToppedUp { user, attempt, amount_paisa, method, .. } => (
+        payments::News::WalletToppedUp { user, intent_id, amount_paisa, method, .. } => (
             user,
             template::PAYMENT_RECEIVED,
-            serde_json::json!({ "amount": Paisa(amount_paisa).to_string(), "payment_method": method, "attempt": attempt }),
+            json!({ "amount": Paisa(amount_paisa).to_string(), "payment_method": method, "intent_id": intent_id }),
         ),
         payments::News::BalanceAdded { user, amount_paisa, reason, .. } => {
             let amount = Paisa(amount_paisa).to_string();
@@ -62,7 +65,7 @@ async fn on_payments(app: App, job: Job) -> Result<()> {
             (
                 user,
                 slug,
-                json!({ "amount": amount, "refund": refund, "destination": destination, "note": note }),
+                json!({ "amount": amount, "refund_id": refund, "destination": destination, "note": note }),
             )
         }
     };
@@ -85,14 +88,16 @@ async fn on_achievements(app: App, job: Job) -> Result<()> {
 async fn on_rentals(app: App, job: Job) -> Result<()> {
     let (user, slug, data) = match job.payload()? {
         rentals::News::Started { rental, user, code, station_name, due_at, .. } => {
-            let due_at = in_nepal(due_at);
-            let data = json!({ "rental": rental, "rental_code": code, "station_name": station_name, "due_at": due_at });
+            let data = json!({
+                "rental_id": rental, "rental_code": code, "station_name": station_name,
+                "due_at": in_nepal(due_at), "due_at_iso": due_at,
+            });
             (user, template::RENTAL_STARTED, data)
         }
         rentals::News::Lost { rental, user, code, fee_paisa, due_paisa } => {
             let due = (due_paisa > 0).then(|| Paisa(due_paisa).to_string());
             let fee = Paisa(fee_paisa).to_string();
-            let data = json!({ "rental": rental, "rental_code": code, "fee": fee, "due": due });
+            let data = json!({ "rental_id": rental, "rental_code": code, "fee": fee, "due": due });
             (user, template::RENTAL_LOST, data)
         }
         rentals::News::Completed {
@@ -107,7 +112,7 @@ async fn on_rentals(app: App, job: Job) -> Result<()> {
         } => {
             let due = (due_paisa > 0).then(|| Paisa(due_paisa).to_string());
             let data = json!({
-                "rental": rental, "rental_code": code, "station_name": station_name, "due": due,
+                "rental_id": rental, "rental_code": code, "station_name": station_name, "due": due,
                 "amount": Paisa(total_paisa - due_paisa).to_string(),
                 "given_back": Paisa(given_back_paisa).to_string(),
             });
@@ -116,37 +121,37 @@ async fn on_rentals(app: App, job: Job) -> Result<()> {
         rentals::News::Completed { rental, user, code, station_name, total_paisa, due_paisa, .. } => {
             let due = (due_paisa > 0).then(|| Paisa(due_paisa).to_string());
             let data = json!({
-                "rental": rental, "rental_code": code, "station_name": station_name,
+                "rental_id": rental, "rental_code": code, "station_name": station_name,
                 "amount": Paisa(total_paisa - due_paisa).to_string(), "due": due,
             });
             (user, template::RENTAL_COMPLETED, data)
         }
         rentals::News::Cancelled { rental, user, code, reason } => {
-            let data = json!({ "rental": rental, "rental_code": code, "reason": reason.words() });
+            let data = json!({ "rental_id": rental, "rental_code": code, "reason": reason.words() });
             (user, template::RENTAL_CANCELLED, data)
         }
         rentals::News::Overdue { rental, user, code, due_at } => {
-            let data = json!({ "rental": rental, "rental_code": code, "due_at": in_nepal(due_at) });
+            let data = json!({ "rental_id": rental, "rental_code": code, "due_at": in_nepal(due_at), "due_at_iso": due_at });
             (user, template::RENTAL_OVERDUE, data)
         }
         rentals::News::EndingSoon { rental, user, code, due_at } => {
-            let data = json!({ "rental": rental, "rental_code": code, "due_at": in_nepal(due_at) });
+            let data = json!({ "rental_id": rental, "rental_code": code, "due_at": in_nepal(due_at), "due_at_iso": due_at });
             (user, template::RENTAL_ENDING_SOON, data)
         }
         rentals::News::Extended { rental, user, code, minutes, cost_paisa, due_at } => {
             let data = json!({
-                "rental": rental, "rental_code": code, "minutes": minutes, "due_at": in_nepal(due_at),
-                "amount": Paisa(cost_paisa).to_string(),
+                "rental_id": rental, "rental_code": code, "minutes": minutes, "due_at": in_nepal(due_at),
+                "due_at_iso": due_at, "amount": Paisa(cost_paisa).to_string(),
             });
             (user, template::RENTAL_EXTENDED, data)
         }
         rentals::News::IssueResolved { rental, user, code, note } => {
-            let data = json!({ "rental": rental, "rental_code": code, "note": note });
+            let data = json!({ "rental_id": rental, "rental_code": code, "note": note });
             (user, template::RENTAL_ISSUE_RESOLVED, data)
         }
         rentals::News::DuePaid { rental, user, code, amount_paisa } => {
             let amount = Paisa(amount_paisa).to_string();
-            let data = json!({ "rental": rental, "rental_code": code, "amount": amount });
+            let data = json!({ "rental_id": rental, "rental_code": code, "amount": amount });
             (user, template::RENTAL_DUE_PAID, data)
         }
         rentals::News::PaidStartRefused { user, intent_id, code, reason } => {
@@ -154,7 +159,7 @@ async fn on_rentals(app: App, job: Job) -> Result<()> {
             (user, template::PAID_START_REFUSED, data)
         }
         rentals::News::InDoubt { rental, user, code } => {
-            (user, template::RENTAL_IN_DOUBT, json!({ "rental": rental, "rental_code": code }))
+            (user, template::RENTAL_IN_DOUBT, json!({ "rental_id": rental, "rental_code": code }))
         }
     };
     tell(app, job, user, slug, data).await
@@ -163,10 +168,10 @@ async fn on_rentals(app: App, job: Job) -> Result<()> {
 async fn on_identity(app: App, job: Job) -> Result<()> {
     let (user, slug, data) = match job.payload()? {
         identity::News::KycDecided { user, kyc, rejection_reason: None } => {
-            (user, template::KYC_APPROVED, json!({ "kyc": kyc }))
+            (user, template::KYC_APPROVED, json!({ "kyc_id": kyc }))
         }
         identity::News::KycDecided { user, kyc, rejection_reason: Some(reason) } => {
-            (user, template::KYC_REJECTED, json!({ "kyc": kyc, "reason": reason }))
+            (user, template::KYC_REJECTED, json!({ "kyc_id": kyc, "reason": reason }))
         }
         // Who signs up or fills in the profile is told of the points.
         identity::News::Registered { .. } | identity::News::ProfileCompleted { .. } => return Ok(()),
@@ -176,7 +181,7 @@ async fn on_identity(app: App, job: Job) -> Result<()> {
 
 async fn on_stations(app: App, job: Job) -> Result<()> {
     let stations::News::IssueResolved { issue, user, station_name } = job.payload()?;
-    let data = json!({ "issue": issue, "station_name": station_name });
+    let data = json!({ "issue_id": issue, "station_name": station_name });
     tell(app, job, user, template::STATION_ISSUE_RESOLVED, data).await
 }
 

@@ -120,6 +120,18 @@ pub async fn notify(
     let (title, words) = template::render(&text.title_template, &text.message_template, &data)
         .map_err(|error| Error::internal(format!("notification text `{slug}`: {error}")))?;
     let template = Some(text.id);
+    let data = about(slug, data);
     let message = Message { template, title, message: words, kind: text.notification_type, data, dedup_key };
     message::write(tx, user, &rule, &message).await
 }
+
+/// The data with its occasion, by which the app knows what to do.
+fn about(slug: &str, mut data: serde_json::Value) -> serde_json::Value {
+    if let Some(fields) = data.as_object_mut() {
+        fields.insert(OCCASION.to_owned(), slug.into());
+    }
+    data
+}
+
+/// Where a notification's data keeps what it was written for.
+const OCCASION: &str = "occasion";

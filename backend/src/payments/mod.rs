@@ -79,6 +79,8 @@ pub enum News {
         user: UserId,
         /// Through which attempt; once for each.
         attempt: PaymentAttemptId,
+        /// Which payment, as riders know it.
+        intent_id: String,
         /// How much, paisa.
         amount_paisa: i64,
         /// The method's name for people.

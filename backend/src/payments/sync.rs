@@ -207,6 +207,7 @@ async fn credit(
     let news = News::WalletToppedUp {
         user,
         attempt: attempt.id,
+        intent_id: intent.intent_id.clone(),
         amount_paisa: attempt.amount_paisa.0,
         method,
         balance_paisa: balance.0,

@@ -39,7 +39,8 @@ async fn the_inbox_is_listed_newest_first_and_by_kind_and_by_way() {
         assert_eq!(kinds.len(), 2, "{all}");
         assert_eq!(kinds[0], "payment");
         assert_eq!(all["items"][0]["channel"], "in_app");
-        assert_eq!(all["items"][0]["data"]["payment_method"], "Khalti");
+        assert_eq!(all["items"][0]["occasion"], "payment-received");
+        assert_eq!(all["items"][0]["data"], json!({ "amount": "500.00", "payment_method": "Khalti" }));
 
         let payments = caller.get(&format!("{INBOX}?notification_type=payment")).await.ok();
         assert_eq!(titles(&payments), [titles(&all)[0]]);

@@ -143,6 +143,7 @@ async fn every_telephone_of_the_rider_rings_once_and_the_inbox_has_it_too() {
         assert_eq!(sent[0]["notification"]["title"], "Your power bank is ready");
         assert_eq!(sent[0]["data"]["rental_code"], "R7K2MQ");
         assert_eq!(sent[0]["data"]["notification_type"], "rental");
+        assert_eq!(sent[0]["data"]["occasion"], "rental-started");
         assert_eq!(sent[0]["android"]["collapse_key"], sent[0]["data"]["notification_id"]);
         for log in world.logs().await {
             assert_eq!((log.status, log.attempts), (MessageStatus::Sent, 1));

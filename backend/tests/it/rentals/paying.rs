@@ -175,6 +175,18 @@ async fn a_rental_that_is_paid_at_a_provider_starts_when_the_money_is_there() {
             (&json!("rental_payment"), &json!(null))
         );
         world.verdict(id, Verdict::Done).await;
+        world.settle().await;
+        // The app finds what it was told of by the notification's data.
+        let caller = world.test.bearer(&rider.token);
+        let inbox = caller.get("/api/v1/notifications").await.ok();
+        let told = |occasion: &str| {
+            let items = inbox["items"].as_array().unwrap();
+            items.iter().find(|item| item["occasion"] == occasion).unwrap()["data"].clone()
+        };
+        assert_eq!(told("payment-received")["intent_id"], payment["intent_id"]);
+        let rental = caller.get(&format!("/api/v1/rentals/{id}")).await.ok();
+        let started = told("rental-started");
+        assert_eq!((&started["rental_id"], &started["due_at_iso"]), (&rental["id"], &rental["due_at"]));
         world.advance_s(60);
         world.insert(a, 1, 1).await;
         assert_eq!(world.rental(id).await.status, RentalStatus::Completed);
