@@ -3,10 +3,13 @@
 //! Ten points are a rupee, so a point is ten paisa. Points pay an amount that is no multiple of
 //! that with a last point which is worth a little less.
 
+use entities::id::PaymentMethodId;
 use entities::money::Paisa;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::error::Problem;
+use crate::payments::Refusal;
 use crate::payments::ledger::LedgerError;
 use crate::points::rules;
 
@@ -23,6 +26,24 @@ pub enum PaymentMode {
     WalletPoints,
     /// Through a payment provider, now.
     Direct,
+}
+
+/// The method that is paid through: `direct` needs one, and no other way takes one.
+pub fn method_for(
+    mode: PaymentMode,
+    named: Option<PaymentMethodId>,
+) -> Result<Option<PaymentMethodId>, Problem> {
+    const POINTER: &str = "/payment_method_id";
+    match (mode, named) {
+        (PaymentMode::Direct, None) => {
+            Err(Refusal::MethodRequired.problem().field(POINTER, "is needed for `direct`"))
+        }
+        (PaymentMode::Direct, Some(method)) => Ok(Some(method)),
+        (PaymentMode::Wallet | PaymentMode::Points | PaymentMode::WalletPoints, None) => Ok(None),
+        (PaymentMode::Wallet | PaymentMode::Points | PaymentMode::WalletPoints, Some(_)) => {
+            Err(Problem::invalid(POINTER, "is for `payment_mode` `direct` alone"))
+        }
+    }
 }
 
 /// An amount and what it is paid with.

@@ -16,7 +16,7 @@ use crate::{idempotency, limits, news, payments};
 use axum::Json;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use entities::id::{PaymentAttemptId, PaymentIntentId, UserId};
+use entities::id::{PaymentAttemptId, PaymentIntentId, PaymentMethodId, UserId};
 use entities::payment_intent;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -36,13 +36,13 @@ pub(super) async fn ask_for_payment(
     app: &App,
     user: UserId,
     key: IdempotencyKey,
+    method: PaymentMethodId,
     wanted: StartRental,
 ) -> Result<Response> {
     let (request, work_app) = (wanted.clone(), app.clone());
     let placed = idempotency::once(app, user, start::ROUTE, key, &request, move |tx| {
         let (app, wanted) = (work_app.clone(), wanted.clone());
         Box::pin(async move {
-            let method = wanted.payment_method_id.ok_or(payments::Refusal::MethodRequired)?;
             if wanted.points_to_use.is_some_and(|points| points != 0) {
                 return Err(payments::Refusal::SplitMismatch.into());
             }

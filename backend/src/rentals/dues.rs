@@ -33,7 +33,7 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PayDue {
-    /// From what; `direct` through `payment_method_id`.
+    /// From what; `direct` through `payment_method_id`: that opens a payment there, answered with 201.
     #[serde(default)]
     pub payment_mode: PaymentMode,
     /// How many points; for `wallet_points`, otherwise as many as there are.
@@ -42,7 +42,7 @@ pub struct PayDue {
     /// What the rider believes to be open. Another amount is refused: a part is never taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,
-    /// One of `payments/methods`: opens a payment there instead, answered with 201.
+    /// One of `payments/methods`: for `direct`, and only there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_method_id: Option<PaymentMethodId>,
 }
@@ -58,8 +58,9 @@ pub(crate) async fn pay_due(
     Path(id): Path<RentalId>,
     Json(wanted): Json<PayDue>,
 ) -> Result<Response> {
-    if wanted.payment_method_id.is_some() || wanted.payment_mode == PaymentMode::Direct {
-        return open_payment(&app, rider.user_id, key, id, wanted).await.map(IntoResponse::into_response);
+    if let Some(method) = split::method_for(wanted.payment_mode, wanted.payment_method_id)? {
+        let opened = open_payment(&app, rider.user_id, key, id, (method, wanted)).await;
+        return opened.map(IntoResponse::into_response);
     }
     let request = (id, wanted.clone());
     let answered = idempotency::once(&app, rider.user_id, ROUTE, key, &request, move |tx| {
@@ -93,9 +94,8 @@ async fn open_payment(
     user: UserId,
     key: IdempotencyKey,
     id: RentalId,
-    wanted: PayDue,
+    (method, wanted): (PaymentMethodId, PayDue),
 ) -> Result<(StatusCode, Json<PaymentPage>)> {
-    let method = wanted.payment_method_id.ok_or(crate::payments::Refusal::MethodRequired)?;
     if wanted.points_to_use.is_some_and(|points| points != 0) {
         return Err(crate::payments::Refusal::SplitMismatch.into());
     }

@@ -50,7 +50,7 @@ pub struct StartRental {
     /// How many points; for `wallet_points`, otherwise as many as there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub points_to_use: Option<i32>,
-    /// One of `payments/methods`, for `direct`.
+    /// One of `payments/methods`: for `direct`, and only there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_method_id: Option<PaymentMethodId>,
 }
@@ -66,8 +66,8 @@ pub(crate) async fn start(
     key: IdempotencyKey,
     Json(wanted): Json<StartRental>,
 ) -> Result<Response> {
-    if wanted.payment_mode == PaymentMode::Direct {
-        return direct::ask_for_payment(&app, rider.user_id, key, wanted).await;
+    if let Some(method) = split::method_for(wanted.payment_mode, wanted.payment_method_id)? {
+        return direct::ask_for_payment(&app, rider.user_id, key, method, wanted).await;
     }
     let request = wanted.clone();
     let work_app = app.clone();

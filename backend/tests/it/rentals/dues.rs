@@ -163,7 +163,16 @@ async fn only_the_rider_pays_and_only_the_exact_amount() {
         let part = json!({ "amount": { "amount": "50.00", "currency": "NPR" } });
         world.pay_due(&rider, id, "only-a-part", part).await.problem(422, "payment_amount_mismatch");
         let direct = json!({ "payment_mode": "direct" });
-        world.pay_due(&rider, id, "which-method", direct).await.problem(422, "payment_method_required");
+        let problem = world.pay_due(&rider, id, "which-method", direct).await;
+        let problem = problem.problem(422, "payment_method_required");
+        assert_eq!(problem["errors"][0]["pointer"], "/payment_method_id");
+        for mode in ["wallet", "points", "wallet_points"] {
+            let method = world.sandbox_method().await;
+            let both = json!({ "payment_mode": mode, "payment_method_id": method });
+            let problem = world.pay_due(&rider, id, "both-ways", both).await;
+            let problem = problem.problem(422, "validation_failed");
+            assert_eq!(problem["errors"][0]["pointer"], "/payment_method_id", "{mode}");
+        }
         assert_eq!(world.rental(id).await.payment_status, RentalPaymentStatus::Pending);
         let exact = json!({ "amount": { "amount": "90.00", "currency": "NPR" } });
         world.pay_due(&rider, id, "all-of-it", exact).await.ok();
@@ -208,7 +217,7 @@ async fn a_payment_at_a_provider_pays_what_is_open() {
 async fn a_payment_that_comes_too_late_stays_in_the_wallet() {
     for world in World::on_each_backend().await {
         let (rider, id) = world.rider_who_owes_90().await;
-        let body = json!({ "payment_method_id": world.sandbox_method().await });
+        let body = json!({ "payment_mode": "direct", "payment_method_id": world.sandbox_method().await });
         let opened = world.pay_due(&rider, id, "by-the-provider", body).await;
         world.top_up(&rider, 90).await;
         world.pay_due(&rider, id, "from-the-wallet", json!({})).await.ok();

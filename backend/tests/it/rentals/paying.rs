@@ -155,7 +155,13 @@ async fn a_rental_that_is_paid_at_a_provider_starts_when_the_money_is_there() {
         let a = world.station("A", &[Some(1)]).await;
         let rider = world.rider(0).await;
         let no_method = json!({ "payment_mode": "direct" });
-        world.start_with(&rider, "no-method", no_method).await.problem(422, "payment_method_required");
+        let problem = world.start_with(&rider, "no-method", no_method).await;
+        let problem = problem.problem(422, "payment_method_required");
+        assert_eq!(problem["errors"][0]["pointer"], "/payment_method_id");
+        // A method without the mode that uses it is not passed over in silence.
+        let no_mode = json!({ "payment_method_id": world.sandbox_method().await });
+        let problem = world.start_with(&rider, "no-mode", no_mode).await.problem(422, "validation_failed");
+        assert_eq!(problem["errors"][0]["pointer"], "/payment_method_id");
         let direct = json!({ "payment_mode": "direct", "payment_method_id": world.sandbox_method().await });
         let asked =
             world.start_with(&rider, "pay-first", direct.clone()).await.problem(402, "payment_required");
