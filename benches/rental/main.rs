@@ -118,7 +118,7 @@ async fn start(rest: &Rest, station: &BenchStation, package: Uuid) -> (Instant, 
     let began = now();
     loop {
         let tapped = now();
-        let body = json!({ "station_sn": station.serial, "package_id": package });
+        let body = json!({ "station_sn": station.serial, "package_id": package, "payment_mode": "wallet" });
         match rest.post_once("rentals/start", Uuid::now_v7(), &body).await {
             Ok(rental) => return (tapped, rental),
             Err(RestError::Refused { code, detail, .. }) => {

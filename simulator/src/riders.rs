@@ -289,7 +289,7 @@ impl Rider {
         let mut station = way.next().map(|standing| &standing.serial);
         let mut tried = 0;
         loop {
-            let body = json!({ "station_sn": station, "package_id": package });
+            let body = json!({ "station_sn": station, "package_id": package, "payment_mode": "wallet" });
             let refusal = match rest.post_once("rentals/start", self.key(), &body).await {
                 Ok(rental) => {
                     self.counts.started.fetch_add(1, Ordering::Relaxed);

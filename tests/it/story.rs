@@ -44,7 +44,7 @@ async fn tell(site: &Site) {
     riders::top_up(&rider, world::TOPUP_RUPEES, Uuid::from_u128(1)).await.expect("the wallet is topped up");
     assert_eq!(wallet(&rider).await, ("500.00".to_owned(), "0.00".to_owned()));
 
-    let wish = json!({ "station_sn": here.serial(), "package_id": provisioned.package_id });
+    let wish = json!({ "station_sn": here.serial(), "package_id": provisioned.package_id, "payment_mode": "wallet" });
     let started: Value = until("the station can be rented from", async || {
         rider.post_once("rentals/start", Uuid::from_u128(2), &wish).await.ok()
     })

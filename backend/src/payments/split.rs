@@ -17,12 +17,13 @@ use crate::points::rules;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentMode {
-    /// From the wallet alone. Points are spent only by those who say so.
-    #[default]
+    /// From the wallet alone.
     Wallet,
     /// With points alone.
     Points,
-    /// With points, as many as `points_to_use` or as there are, and the rest from the wallet.
+    /// With points first, as many as `points_to_use` or as there are, and the rest from the wallet: what counts
+    /// wherever a rider does not say how.
+    #[default]
     WalletPoints,
     /// Through a payment provider, now.
     Direct,

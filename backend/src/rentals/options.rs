@@ -34,15 +34,11 @@ pub struct Question {
     #[serde(default)]
     pub amount: Option<Money>,
     /// How; with as many points as there are, unless said otherwise. `direct` counts as `wallet`.
-    #[serde(default = "with_points")]
+    #[serde(default)]
     pub payment_mode: PaymentMode,
     /// How many points.
     #[serde(default)]
     pub points_to_use: Option<i32>,
-}
-
-fn with_points() -> PaymentMode {
-    PaymentMode::WalletPoints
 }
 
 /// What is to be paid.

@@ -44,7 +44,8 @@ pub struct StartRental {
     #[serde(default, alias = "powerbank_sn", skip_serializing_if = "Option::is_none")]
     #[schema(example = "00A1B2C3D4E5F607", max_length = 64)]
     pub power_bank_sn: Option<String>,
-    /// From what it is paid; `direct` through `payment_method_id`, before the rental starts.
+    /// From what it is paid: points first, then the wallet, if absent; a postpaid rental takes no points. `direct`
+    /// through `payment_method_id`, before the rental starts.
     #[serde(default)]
     pub payment_mode: PaymentMode,
     /// How many points; for `wallet_points`, otherwise as many as there are.
@@ -173,11 +174,15 @@ pub(super) async fn how_paid(
     hold: Paisa,
     (mode, points_to_use): (PaymentMode, Option<i32>),
 ) -> Result<Split> {
-    let with_points = matches!(mode, PaymentMode::Points | PaymentMode::WalletPoints);
-    if with_points && snapshot.payment == Payment::Postpaid {
-        return Err(Refusal::PaymentModeNotSupported.into());
+    let is_postpaid = snapshot.payment == Payment::Postpaid;
+    let wants_points = mode == PaymentMode::Points || points_to_use.is_some_and(|points| points != 0);
+    if is_postpaid && wants_points {
+        return Err(Refusal::PaymentModeNotSupported
+            .problem()
+            .detail("A postpaid rental takes no points.")
+            .into());
     }
-    let at_hand = points::balance(tx, user).await?.current;
+    let at_hand = if is_postpaid { 0 } else { points::balance(tx, user).await?.current };
     let planned = split::plan(hold, mode, points_to_use, at_hand);
     planned.map_err(|mismatch| {
         let detail = format!("NPR {hold} needs {} points at most.", mismatch.points_needed);

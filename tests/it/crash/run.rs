@@ -125,7 +125,7 @@ impl<'r> Run<'r> {
         })
         .await?;
 
-        let wish = json!({ "station_sn": world.stations[0].serial(), "package_id": self.package_id });
+        let wish = json!({ "station_sn": world.stations[0].serial(), "package_id": self.package_id, "payment_mode": "wallet" });
         self.wished_at = Some(Instant::now());
         let started = self
             .until("the rental is accepted", async || {

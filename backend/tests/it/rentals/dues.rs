@@ -24,7 +24,9 @@ impl World {
 
     pub(super) async fn pay_due(&self, rider: &Rider, id: RentalId, key: &str, body: Value) -> Answer {
         let path = format!("/api/v1/rentals/{id}/pay-due");
-        self.test.bearer(&rider.token).post_once(key, &path, body).await
+        let mut how = json!({ "payment_mode": "wallet" });
+        how.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        self.test.bearer(&rider.token).post_once(key, &path, how).await
     }
 
     pub(super) async fn give_points(&self, rider: &Rider, points: i32) {
@@ -149,6 +151,19 @@ async fn points_alone_leave_a_receipt_too() {
         world.test.bearer(&rider.token).post_once("all-points", &path, body).await.ok();
         assert_eq!((world.money(&rider).await, world.points(&rider).await), ((0, 0), had - 900));
         assert_eq!(world.receipts(&rider, "fine").await, [(json!("90.00"), json!("points"))]);
+        world.all_books_agree().await;
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_say_how_pays_what_is_open_with_points_first() {
+    for world in World::on_each_backend().await {
+        let (rider, id) = world.rider_who_owes_90().await;
+        world.give_points(&rider, 300 - world.points(&rider).await).await;
+        world.top_up(&rider, 60).await;
+        let path = format!("/api/v1/rentals/{id}/pay-due");
+        world.test.bearer(&rider.token).post_once("however", &path, json!({})).await.ok();
+        assert_eq!((world.money(&rider).await, world.points(&rider).await), ((0, 0), 0));
         world.all_books_agree().await;
     }
 }

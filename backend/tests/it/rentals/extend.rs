@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 impl World {
     pub(super) async fn extend(&self, rider: &Rider, id: RentalId, key: &str, more: Value) -> Answer {
-        let mut body = json!({ "package_id": ONE_HOUR });
+        let mut body = json!({ "package_id": ONE_HOUR, "payment_mode": "wallet" });
         for (name, value) in more.as_object().unwrap() {
             body[name] = value.clone();
         }

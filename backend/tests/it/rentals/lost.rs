@@ -101,7 +101,12 @@ async fn what_the_wallet_lacks_for_a_lost_bank_is_due_and_shrinks_when_it_return
         world.all_books_agree().await;
         world.top_up(&rider, 300).await;
         let path = format!("/api/v1/rentals/{id}/pay-due");
-        world.test.bearer(&rider.token).post_once("what-is-left", &path, json!({})).await.ok();
+        world
+            .test
+            .bearer(&rider.token)
+            .post_once("what-is-left", &path, json!({ "payment_mode": "wallet" }))
+            .await
+            .ok();
         assert_eq!(world.money(&rider).await, (11_000, 0));
         world.all_books_agree().await;
     }

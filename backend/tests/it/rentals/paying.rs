@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 impl World {
     async fn start_with(&self, rider: &Rider, key: &str, more: Value) -> Answer {
-        let mut body = json!({ "station_sn": "A", "package_id": ONE_HOUR });
+        let mut body = json!({ "station_sn": "A", "package_id": ONE_HOUR, "payment_mode": "wallet" });
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.test.bearer(&rider.token).post_once(key, "/api/v1/payments/rentals/start", body).await
     }
@@ -258,6 +258,30 @@ async fn a_start_that_was_paid_long_after_is_not_made() {
         let status = world.test.bearer(&rider.token).get(&path).await.ok();
         assert_eq!(status["start_refused"]["code"], "paid_too_late");
         world.books_agree().await;
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_say_how_pays_with_points_first_wherever_something_is_paid() {
+    for world in World::on_each_backend().await {
+        world.station("A", &[Some(1)]).await;
+        let rider = world.rider(500).await;
+        let caller = world.test.bearer(&rider.token);
+        world.give_points(&rider, 100).await;
+        let asked = world.options(&rider, json!({ "scenario": "pre_payment", "package_id": ONE_HOUR })).await;
+        assert_eq!(asked.ok()["payment_breakdown"]["points_used"], 100);
+        let wish = json!({ "station_sn": "A", "package_id": ONE_HOUR });
+        let started = caller.post_once("start-it", "/api/v1/rentals/start", wish).await;
+        assert_eq!((world.money(&rider).await, world.points(&rider).await), ((46_000, 5_000), 0));
+        world.settle().await;
+        let id: RentalId = started.ok()["id"].as_str().unwrap().parse().unwrap();
+        world.verdict(id, Verdict::Done).await;
+
+        world.give_points(&rider, 100).await;
+        let more = json!({ "package_id": ONE_HOUR });
+        caller.post_once("extend-it", &format!("/api/v1/rentals/{id}/extend"), more).await.ok();
+        assert_eq!((world.money(&rider).await, world.points(&rider).await), ((42_000, 10_000), 0));
+        world.all_books_agree().await;
     }
 }
 

@@ -143,6 +143,7 @@ async fn each_rule_is_said_before_the_next_one() {
             .await
             .problem(409, "requested_powerbank_unavailable");
         start(wrong()).await.problem(422, "payment_mode_not_supported");
+        start(json!({ "points_to_use": 1 })).await.problem(422, "payment_mode_not_supported");
         start(json!({})).await.problem(402, "insufficient_postpaid_balance");
         world.sell(PaymentModel::Prepaid).await;
         start(json!({ "payment_mode": "wallet_points", "points_to_use": 501 }))

@@ -33,7 +33,7 @@ impl World {
 }
 
 fn defective() -> Value {
-    json!({ "reason": "defective", "description": "Its lamp does not shine." })
+    json!({ "reason": "defective", "description": "Its lamp does not shine.", "payment_mode": "wallet" })
 }
 
 fn id_of(answer: &Value) -> RentalId {

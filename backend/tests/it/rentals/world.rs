@@ -264,7 +264,7 @@ impl World {
     }
 
     pub(super) async fn try_start(&self, rider: &Rider, station_sn: &str, key: &str) -> Answer {
-        let body = json!({ "station_sn": station_sn, "package_id": ONE_HOUR });
+        let body = json!({ "station_sn": station_sn, "package_id": ONE_HOUR, "payment_mode": "wallet" });
         self.test.bearer(&rider.token).post_once(key, "/api/v1/rentals/start", body).await
     }
 
