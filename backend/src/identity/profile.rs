@@ -78,11 +78,12 @@ impl ProfileView {
         let (user, profile) = load(db, user).await?;
         Ok(Profile::from((user, profile)).into())
     }
+}
 
-    /// Whether everything is there that staff may ask for before a rental.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.is_complete
-    }
+/// Whether everything is there that staff may ask for before a rental.
+pub(crate) async fn is_complete(db: &impl ConnectionTrait, user: UserId) -> Result<bool> {
+    let found = find(db, user).await?.map(Profile::from);
+    Ok(found.is_some_and(|profile| profile.needed().iter().all(|(_, is_there)| *is_there)))
 }
 
 impl From<Profile> for ProfileView {
@@ -271,13 +272,18 @@ async fn save(tx: &Tx, user: user::Model, row: user_profile::Model, profile: &Pr
 }
 
 async fn load(db: &impl ConnectionTrait, user_id: UserId) -> Result<(user::Model, user_profile::Model)> {
+    let found = find(db, user_id).await?;
+    found.ok_or_else(|| Error::internal(format!("users {user_id} has no profile")))
+}
+
+async fn find(
+    db: &impl ConnectionTrait,
+    user_id: UserId,
+) -> Result<Option<(user::Model, user_profile::Model)>> {
     let found = user_profile::Entity::find()
         .filter(user_profile::Column::UserId.eq(user_id))
         .find_also_related(user::Entity)
         .one(db)
         .await?;
-    let Some((profile, Some(user))) = found else {
-        return Err(Error::internal(format!("users {user_id} has no profile")));
-    };
-    Ok((user, profile))
+    Ok(found.and_then(|(profile, user)| user.map(|user| (user, profile))))
 }

@@ -14,7 +14,7 @@ mod bank_history;
 mod bills;
 mod case;
 mod places;
-mod preconditions;
+pub(crate) mod preconditions;
 mod settings;
 
 pub mod direct;

@@ -1,40 +1,75 @@
 //! What must hold before a rental starts.
 
 use super::Refusal;
-use super::settings::Settings;
+use super::settings::{self, Settings};
 use crate::app::App;
 use crate::db::Tx;
 use crate::error::{RequestRefusal, Result};
+use crate::identity::profile;
 use crate::limits;
 use entities::id::UserId;
 use entities::money::Paisa;
 use entities::rental::{self, RentalStatus};
 use entities::user::UserStatus;
 use entities::user_kyc::{self, KycStatus};
-use entities::{station, user, user_profile};
+use entities::{station, user};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
 
-/// The profile and the identity, where staff want them.
-pub(super) async fn meets_prerequisites(tx: &Tx, user: UserId, settings: &Settings) -> Result<()> {
-    if settings.is_on("NEED_RENTALS_PROFILE_COMPLETE") {
-        let person = user::Entity::find_by_id(user).one(tx).await?;
-        let profile =
-            user_profile::Entity::find().filter(user_profile::Column::UserId.eq(user)).one(tx).await?;
-        let is_named = person.is_some_and(|person| person.first_name.is_some() && person.last_name.is_some());
-        let is_complete =
-            profile.is_some_and(|profile| profile.city.is_some() && profile.date_of_birth.is_some());
-        if !(is_named && is_complete) {
-            return Err(Refusal::PrerequisitesNotMet.into());
+/// What staff may want of a rider before a rental.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prerequisite {
+    /// A complete profile.
+    Profile,
+    /// An approved proof of identity.
+    Kyc,
+}
+
+impl Prerequisite {
+    /// Its place in `auth/me`.
+    pub(crate) const fn pointer(self) -> &'static str {
+        match self {
+            Self::Profile => "/profile",
+            Self::Kyc => "/kyc",
         }
+    }
+
+    /// What the rider has to do.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Profile => "Complete the profile first.",
+            Self::Kyc => "The proof of identity must be approved first.",
+        }
+    }
+}
+
+/// What staff want of this rider and is not there, as the settings are now.
+pub(crate) async fn missing_now(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Prerequisite>> {
+    missing(db, user, &settings::read(db).await?).await
+}
+
+async fn missing(db: &impl ConnectionTrait, user: UserId, settings: &Settings) -> Result<Vec<Prerequisite>> {
+    let mut missing = Vec::new();
+    if settings.is_on("NEED_RENTALS_PROFILE_COMPLETE") && !profile::is_complete(db, user).await? {
+        missing.push(Prerequisite::Profile);
     }
     if settings.is_on("NEED_RENTALS_KYC_VERIFIED") {
-        let kyc = user_kyc::Entity::find().filter(user_kyc::Column::UserId.eq(user)).one(tx).await?;
-        if kyc.is_none_or(|kyc| kyc.status != KycStatus::Approved) {
-            return Err(Refusal::PrerequisitesNotMet.into());
+        let approved = user_kyc::Entity::find()
+            .filter(user_kyc::Column::UserId.eq(user))
+            .filter(user_kyc::Column::Status.eq(KycStatus::Approved));
+        if approved.one(db).await?.is_none() {
+            missing.push(Prerequisite::Kyc);
         }
     }
-    Ok(())
+    Ok(missing)
+}
+
+/// The profile and the identity, where staff want them; the refusal names each that is missing.
+pub(super) async fn meets_prerequisites(tx: &Tx, user: UserId, settings: &Settings) -> Result<()> {
+    let missing = missing(tx, user, settings).await?;
+    let Some(first) = missing.first() else { return Ok(()) };
+    let refused = Refusal::PrerequisitesNotMet.problem().detail(first.words());
+    Err(missing.iter().fold(refused, |problem, each| problem.field(each.pointer(), each.words())).into())
 }
 
 /// R2: one statement, never a read before it.

@@ -2,13 +2,11 @@
 //! the station.
 
 use crate::error::Result;
-use crate::identity::profile::ProfileView;
 use crate::limits;
-use crate::rentals::Refusal;
+use crate::rentals::{Refusal, preconditions};
 use entities::money::Paisa;
 use entities::rental::{self, RentalStatus};
-use entities::user_kyc::{self, KycStatus};
-use entities::{app_config, user};
+use entities::user;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -31,55 +29,30 @@ pub(crate) struct Reason {
     /// What it means, for people.
     #[schema(example = "An earlier rental is not paid.")]
     detail: String,
+    /// What of `auth/me` is to be mended, as `rentals/start` points at it in its `errors`.
+    #[schema(example = "/kyc")]
+    pointer: Option<&'static str>,
 }
 
 /// Looks at the rider alone.
 pub(crate) async fn of(db: &impl ConnectionTrait, user: &user::Model) -> Result<Eligibility> {
     let mut reasons = Vec::new();
-    let mut add = |refusal: Refusal, detail: Option<&str>| {
+    for missing in preconditions::missing_now(db, user.id).await? {
+        let code = Refusal::PrerequisitesNotMet.problem().kind.code;
+        reasons.push(Reason { code, detail: missing.words().to_owned(), pointer: Some(missing.pointer()) });
+    }
+    let mut add = |refusal: Refusal| {
         let kind = refusal.problem().kind;
-        reasons.push(Reason { code: kind.code, detail: detail.unwrap_or(kind.title).to_owned() });
+        reasons.push(Reason { code: kind.code, detail: kind.title.to_owned(), pointer: None });
     };
-    let wanted = wanted(db).await?;
-    if wanted.profile && !ProfileView::of(db, user.id).await?.is_complete() {
-        add(Refusal::PrerequisitesNotMet, Some("Complete the profile first."));
-    }
-    if wanted.kyc && !is_verified(db, user).await? {
-        add(Refusal::PrerequisitesNotMet, Some("The proof of identity must be approved first."));
-    }
     if user.open_rentals >= limits::OPEN_RENTALS_MAX {
         let is_overdue = has(db, user, rental::Column::Status.eq(RentalStatus::Overdue)).await?;
-        add(if is_overdue { Refusal::OverdueRentalExists } else { Refusal::ActiveRentalExists }, None);
+        add(if is_overdue { Refusal::OverdueRentalExists } else { Refusal::ActiveRentalExists });
     }
     if has(db, user, rental::Column::DuePaisa.gt(Paisa::ZERO)).await? {
-        add(Refusal::UnpaidRentalExists, None);
+        add(Refusal::UnpaidRentalExists);
     }
     Ok(Eligibility { can_rent: reasons.is_empty(), reasons })
-}
-
-struct Wanted {
-    profile: bool,
-    kyc: bool,
-}
-
-/// What staff want of riders before a rental.
-async fn wanted(db: &impl ConnectionTrait) -> Result<Wanted> {
-    const PROFILE: &str = "NEED_RENTALS_PROFILE_COMPLETE";
-    const KYC: &str = "NEED_RENTALS_KYC_VERIFIED";
-    let rows = app_config::Entity::find()
-        .filter(app_config::Column::ConfigKey.is_in([PROFILE, KYC]))
-        .filter(app_config::Column::IsActive.eq(true))
-        .all(db)
-        .await?;
-    let is_on = |key: &str| rows.iter().any(|row| row.config_key == key && row.config_value == "true");
-    Ok(Wanted { profile: is_on(PROFILE), kyc: is_on(KYC) })
-}
-
-async fn is_verified(db: &impl ConnectionTrait, user: &user::Model) -> Result<bool> {
-    let approved = user_kyc::Entity::find()
-        .filter(user_kyc::Column::UserId.eq(user.id))
-        .filter(user_kyc::Column::Status.eq(KycStatus::Approved));
-    Ok(approved.one(db).await?.is_some())
 }
 
 async fn has(

@@ -42,6 +42,7 @@ async fn the_first_page_shows_profile_identity_money_points_and_whether_one_may_
         let reasons = eligibility["reasons"].as_array().unwrap();
         assert_eq!(reasons.len(), 2, "{eligibility}");
         assert!(reasons.iter().all(|reason| reason["code"] == "rental_prerequisites_not_met"));
+        assert_eq!((&reasons[0]["pointer"], &reasons[1]["pointer"]), (&json!("/profile"), &json!("/kyc")));
     }
 }
 

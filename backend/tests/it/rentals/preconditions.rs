@@ -128,9 +128,17 @@ async fn each_rule_is_said_before_the_next_one() {
         world.sell(PaymentModel::Postpaid).await;
         let wrong = || json!({ "payment_mode": "points" });
 
-        start(wrong()).await.problem(403, "rental_prerequisites_not_met");
+        let pointers = |refused: &serde_json::Value| -> Vec<String> {
+            let errors = refused["errors"].as_array().unwrap();
+            errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
+        };
+        let refused = start(wrong()).await.problem(403, "rental_prerequisites_not_met");
+        assert_eq!(pointers(&refused), ["/profile", "/kyc"]);
+        assert_eq!(refused["detail"], "Complete the profile first.");
         world.name_rider(rider.id).await;
-        start(wrong()).await.problem(403, "rental_prerequisites_not_met");
+        let refused = start(wrong()).await.problem(403, "rental_prerequisites_not_met");
+        assert_eq!(pointers(&refused), ["/kyc"]);
+        assert_eq!(refused["detail"], "The proof of identity must be approved first.");
         world.approve_rider(rider.id).await;
         start(wrong()).await.problem(409, "station_maintenance");
         world.maintain(a, false).await;
