@@ -49,7 +49,7 @@ struct CallOff {
 }
 
 /// Calls one of the rider's rentals off. 200: it is cancelled and the hold is back. 202: the gateway is asked, look at
-/// the rental again; or the power bank is out already, and costs nothing if it is back in time (`free_minutes`).
+/// the rental again; or the power bank is out already, and costs nothing if it is back in time (`free_until`).
 #[utoipa::path(post, path = "/rentals/{id}/cancel", tag = "rentals", security(("rider" = [])), request_body = Cancel,
     params(("id" = RentalId, Path), ("Idempotency-Key" = String, Header, description = "Makes a repeated request the same request")),
     responses((status = 200, body = Rental), (status = 202, body = Rental), (status = "4XX", body = ProblemBody), (status = 503, body = ProblemBody)))]

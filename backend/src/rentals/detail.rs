@@ -39,6 +39,9 @@ pub struct Rental {
     pub started_at: Option<DateTime<Utc>>,
     /// When it must be back.
     pub due_at: DateTime<Utc>,
+    /// While the bank is out: if it is back by then, nothing is to be paid. None if no time is free; a rental that was
+    /// called off has one.
+    pub free_until: Option<DateTime<Utc>>,
     /// When it came back.
     pub ended_at: Option<DateTime<Utc>>,
     /// Where it began.
@@ -55,7 +58,7 @@ pub struct Rental {
     pub extensions: Vec<BoughtTime>,
     /// The bank.
     pub power_bank: Option<RentedBank>,
-    /// What was set aside at the start.
+    /// What was set aside for it, at the start and for time that was bought since.
     pub hold: Money,
     /// What was charged.
     pub amount_paid: Money,
@@ -113,7 +116,8 @@ pub struct RentedPackage {
     pub duration_minutes: u32,
     /// Its price.
     pub price: Money,
-    /// A bank that is back within so many minutes of the start costs nothing.
+    /// A bank that is back within so many minutes of the start costs nothing: the package's, or more once the rental
+    /// was called off. `free_until` is the moment.
     pub free_minutes: u32,
     /// When it is paid.
     pub payment_model: PaymentModel,
@@ -235,8 +239,9 @@ pub(crate) async fn view(
     for row in rows {
         let snapshot = case::snapshot(&row)?;
         let is_out = matches!(row.status, RentalStatus::Active | RentalStatus::Overdue);
-        let estimate =
-            row.started_at.filter(|_| is_out).map(|started_at| pricing::bill(&snapshot, started_at, now));
+        let out_since = row.started_at.filter(|_| is_out);
+        let estimate = out_since.map(|started_at| pricing::bill(&snapshot, started_at, now));
+        let free_until = out_since.and_then(|started_at| pricing::free_until(&snapshot, started_at));
         let station = |id: StationId| stations.get(&id).map(RentalStation::from);
         let phase = row.eject_cmd_id.and_then(|id| commands.get(&id)).map(|command| {
             if command.uncertain || now >= command.expires_at { Phase::Confirming } else { Phase::Ejecting }
@@ -250,6 +255,7 @@ pub(crate) async fn view(
             created_at: row.created_at,
             started_at: row.started_at,
             due_at: row.due_at,
+            free_until,
             ended_at: row.ended_at,
             station: station(row.station_id),
             slot_number: slots.get(&row.slot_id).copied(),

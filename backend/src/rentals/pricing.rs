@@ -238,6 +238,13 @@ pub fn bill(package: &PackageSnapshot, started_at: DateTime<Utc>, ended_at: Date
     made(due_at, minutes, late_minutes, on_time, [base, late_fee, 0])
 }
 
+/// Until when a bank that comes back costs nothing; nothing if no time is free.
+pub fn free_until(package: &PackageSnapshot, started_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let left = i64::try_from(i128::from(package.free_minutes) - used_before(package)).ok();
+    let left = left.filter(|left| *left > 0)?;
+    Some((started_at + TimeDelta::minutes(left)).min(due_at(package, started_at)))
+}
+
 /// What a rental costs whose bank did not come back: the time agreed, and the bank. No late fee:
 /// if the bank comes back after all, [`bill`] says what its lateness costs instead.
 pub fn lost(package: &PackageSnapshot, started_at: DateTime<Utc>) -> Bill {

@@ -86,16 +86,22 @@ async fn a_bank_that_is_out_costs_nothing_if_it_is_called_off_and_back_in_time()
         {
             let rider = world.rider(500).await;
             let id = world.start_and_eject(&rider, "A").await;
+            let started_at = world.rental(id).await.started_at.unwrap();
             world.advance_s(30);
+            assert_eq!(world.show(&rider, id).await["free_until"], json!(null));
             if called_off {
                 let asked = world.cancel(&rider, id, "call-it-off").await;
                 assert_eq!((asked.status.as_u16(), &asked.body["status"]), (202, &json!("active")));
                 assert_eq!(asked.body["package"]["free_minutes"], 5);
+                let free_until = json!(started_at + chrono::TimeDelta::minutes(5));
+                assert_eq!(asked.body["free_until"], free_until, "{}", world.test.backend());
+                assert_eq!(world.show(&rider, id).await["free_until"], free_until);
             }
             world.advance_s(returned_after_s - 30);
             world.insert(a, 1, 1).await;
             world.settle().await;
             assert_eq!(world.rental(id).await.status, RentalStatus::Completed);
+            assert_eq!(world.show(&rider, id).await["free_until"], json!(null), "it is over");
             assert_eq!(world.money(&rider).await, (50_000 - paid, 0), "{called_off} {returned_after_s}");
         }
         world.all_books_agree().await;
