@@ -67,9 +67,20 @@ pub struct PaymentPage {
     /// The provider's page.
     pub gateway_url: String,
     /// Post these fields to the page; empty when it only has to be opened.
-    pub form_fields: Vec<(String, String)>,
+    pub form_fields: Vec<FormField>,
     /// When the page stops taking money.
     pub expires_at: DateTime<Utc>,
+}
+
+/// A field of the form that opens a provider's page.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct FormField {
+    /// Its name.
+    #[schema(example = "total_amount")]
+    pub name: String,
+    /// What it says.
+    #[schema(example = "500")]
+    pub value: String,
 }
 
 /// The method with this id, if riders can pay by it now.
@@ -369,13 +380,14 @@ async fn write_page(tx: &Tx, attempt_id: PaymentAttemptId, opened: &Opened) -> R
 }
 
 fn shown(attempt: payment_attempt::Model, intent: payment_intent::Model) -> Result<PaymentPage> {
-    let form_fields = intent.intent_metadata.get(FORM_FIELDS).cloned().unwrap_or_default();
+    let fields = intent.intent_metadata.get(FORM_FIELDS).cloned().unwrap_or_default();
+    let fields: Vec<(String, String)> = serde_json::from_value(fields).unwrap_or_default();
     Ok(PaymentPage {
         intent_id: intent.intent_id,
         amount: intent.amount_paisa.into(),
         gateway: attempt.provider,
         gateway_url: intent.gateway_url.unwrap_or_default(),
-        form_fields: serde_json::from_value(form_fields).unwrap_or_default(),
+        form_fields: fields.into_iter().map(|(name, value)| FormField { name, value }).collect(),
         expires_at: intent.expires_at,
     })
 }

@@ -281,7 +281,7 @@ refusals! {
         BankInRental = 409 "powerbank_in_rental" "That power bank belongs to a rental.",
         NoPowerBanks = 409 "no_powerbanks_available" "No charged power bank is free at this station.",
         RequestedPowerBankUnavailable = 409 "requested_powerbank_unavailable" "That power bank is not free at this station.",
-        PaymentModeNotSupported = 422 "payment_mode_not_supported" "A postpaid rental is paid from the wallet or directly.",
+        PaymentModeNotSupported = 422 "payment_mode_not_supported" "This way of paying is not possible here.",
         PaymentRequired = 402 "payment_required" "It must be paid first.",
         PaidTooLate = 409 "paid_too_late" "The payment came too late to start a rental with it.",
         InsufficientPostpaidBalance = 402 "insufficient_postpaid_balance" "The wallet holds less than a postpaid rental needs.",

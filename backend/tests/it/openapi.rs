@@ -79,6 +79,20 @@ fn an_operation_without_security_is_on_the_list_of_public_ones() {
     assert_eq!(open, listed, "operations for everybody (left: description, right: the list above)");
 }
 
+/// What a shared refusal says must be true of every operation that refers to it.
+#[test]
+fn the_shared_example_of_a_status_is_its_most_general_refusal() {
+    let shared = &document()["components"]["responses"];
+    for (name, title) in [
+        ("Refused401", "A valid access token is needed."),
+        ("Refused403", "This account may not do that."),
+        ("Refused404", "There is nothing here."),
+        ("Refused422", "A field is not acceptable."),
+    ] {
+        assert_eq!(shared[name]["description"], format!("For example: {title}"));
+    }
+}
+
 #[test]
 fn every_operation_is_described() {
     let mut faults = Vec::new();

@@ -327,8 +327,9 @@ impl ProviderWorld {
 
 /// The fields that the browser posts.
 pub(crate) fn form_of(told: &Value) -> BTreeMap<String, String> {
-    let fields: Vec<(String, String)> = serde_json::from_value(told["form_fields"].clone()).unwrap();
-    fields.into_iter().collect()
+    let fields = told["form_fields"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    fields.map(|field| (text(&field["name"]), text(&field["value"]))).collect()
 }
 
 /// A browser that shows its redirects instead of following them.
