@@ -4,17 +4,14 @@ use crate::app::App;
 use crate::auth::Rider;
 use crate::error::{Error, ProblemBody, Result};
 use crate::extract::Json;
-use crate::money::{Money, Paisa};
+use crate::money::Money;
 use crate::points;
+use crate::rentals::stats;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use entities::id::UserId;
 use entities::referral::{self, ReferralStatus};
-use entities::refund::{self, RefundDestination, RefundStatus};
-use entities::rental::{self, RentalStatus};
 use entities::{user, user_station_favorite};
-use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, SimpleExpr};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -35,7 +32,7 @@ pub(crate) struct Usage {
     /// Rentals that ended in time.
     #[schema(example = 11)]
     timely_returns: i64,
-    /// Rentals that ended late.
+    /// Rentals that ended late or with the power bank bought.
     #[schema(example = 1)]
     late_returns: i64,
     /// Stations that they marked.
@@ -58,8 +55,7 @@ pub(super) async fn show(rider: Rider, State(app): State<App>) -> Result<Json<Us
 
 /// What a rider has done so far.
 pub(crate) async fn of(db: &impl ConnectionTrait, user: &user::Model) -> Result<Usage> {
-    let rentals = rentals(db, user.id).await?;
-    let spent = rentals.paid_paisa.unwrap_or(0) - given_back(db, user.id).await?;
+    let rentals = stats::figures(db, user.id).await?;
     let referrals = referral::Entity::find()
         .filter(referral::Column::ReferrerId.eq(user.id))
         .filter(referral::Column::Status.eq(ReferralStatus::Completed));
@@ -67,60 +63,13 @@ pub(crate) async fn of(db: &impl ConnectionTrait, user: &user::Model) -> Result<
         user_station_favorite::Entity::find().filter(user_station_favorite::Column::UserId.eq(user.id));
     Ok(Usage {
         total_rentals: rentals.begun,
-        total_spent: Paisa(Ord::max(spent, 0)).into(),
+        total_spent: rentals.spent.into(),
         total_points_earned: points::balance(db, user.id).await?.total,
         total_referrals: referrals.count(db).await?,
-        timely_returns: rentals.timely.unwrap_or(0),
-        late_returns: rentals.late.unwrap_or(0),
+        timely_returns: rentals.timely,
+        late_returns: rentals.late,
         favorite_stations_count: favorites.count(db).await?,
-        last_rental_date: rentals.last,
+        last_rental_date: rentals.last_began,
         member_since: user.created_at,
     })
-}
-
-#[derive(sea_orm::FromQueryResult)]
-struct Rentals {
-    begun: i64,
-    paid_paisa: Option<i64>,
-    timely: Option<i64>,
-    late: Option<i64>,
-    last: Option<DateTime<Utc>>,
-}
-
-/// Reads the rider's own rentals alone, by their index.
-async fn rentals(db: &impl ConnectionTrait, user: UserId) -> Result<Rentals> {
-    let ended = || rental::Column::Status.is_in([RentalStatus::Completed, RentalStatus::Lost]);
-    let in_time = || rental::Column::IsReturnedOnTime.eq(true);
-    let summed = |amount: SimpleExpr| amount.sum().cast_as("bigint");
-    let counted = |which: SimpleExpr| {
-        let one: SimpleExpr = CaseStatement::new().case(which, 1).finally(0).into();
-        summed(one)
-    };
-    let row = rental::Entity::find()
-        .select_only()
-        .column_as(Expr::col(rental::Column::Id).count().cast_as("bigint"), "begun")
-        .column_as(summed(Expr::col(rental::Column::AmountPaidPaisa)), "paid_paisa")
-        .column_as(counted(ended().and(in_time())), "timely")
-        .column_as(counted(ended().and(in_time().not())), "late")
-        .column_as(Expr::col(rental::Column::StartedAt).max(), "last")
-        .filter(rental::Column::UserId.eq(user))
-        .filter(rental::Column::StartedAt.is_not_null())
-        .into_model::<Rentals>()
-        .one(db)
-        .await?;
-    row.ok_or_else(|| Error::internal("a count has no row"))
-}
-
-/// Of what was paid for rentals, what went back.
-async fn given_back(db: &impl ConnectionTrait, user: UserId) -> Result<i64> {
-    let back: Option<Option<i64>> = refund::Entity::find()
-        .select_only()
-        .column_as(Expr::col(refund::Column::AmountPaisa).sum().cast_as("bigint"), "total")
-        .filter(refund::Column::RequestedBy.eq(user))
-        .filter(refund::Column::Destination.eq(RefundDestination::Wallet))
-        .filter(refund::Column::Status.eq(RefundStatus::Processed))
-        .into_tuple()
-        .one(db)
-        .await?;
-    Ok(back.flatten().unwrap_or(0))
 }
