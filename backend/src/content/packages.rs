@@ -96,7 +96,7 @@ pub struct NewPackage {
 }
 
 /// The packages on sale.
-#[utoipa::path(get, path = "/payments/packages", tag = "rentals", responses((status = 200, body = Packages)))]
+#[utoipa::path(get, path = "/payments/packages", tag = "payments", responses((status = 200, body = Packages)))]
 pub(super) async fn list_packages(State(app): State<App>) -> Result<Json<Packages>> {
     on_sale(&app).await.map(Json)
 }

@@ -23,7 +23,7 @@ pub(crate) struct UsedCoupon {
     #[schema(example = "Welcome to Chautari")]
     coupon_name: String,
     #[schema(example = 50)]
-    points_received: i32,
+    points_awarded: i32,
     used_at: DateTime<Utc>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) async fn list(
             id: row.id,
             coupon_code: coupon.map(|coupon| coupon.code.clone()).unwrap_or_default(),
             coupon_name: coupon.map(|coupon| coupon.name.clone()).unwrap_or_default(),
-            points_received: row.points_received,
+            points_awarded: row.points_received,
             used_at: row.used_at,
         }
     };

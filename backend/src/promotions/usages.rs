@@ -24,7 +24,7 @@ pub(crate) struct CouponUse {
     #[schema(example = 1)]
     use_number: i32,
     #[schema(example = 50)]
-    points_received: i32,
+    points_awarded: i32,
     /// The line of the rider's points.
     points_transaction_id: Option<PointsTransactionId>,
     used_at: DateTime<Utc>,
@@ -52,7 +52,7 @@ impl From<coupon_usage::Model> for CouponUse {
             id: row.id,
             user_id: row.user_id,
             use_number: row.use_number,
-            points_received: row.points_received,
+            points_awarded: row.points_received,
             points_transaction_id: row.points_transaction_id,
             used_at: row.used_at,
         }

@@ -45,23 +45,14 @@ pub struct RentalIssue {
     pub issue_type: RentalIssueType,
     /// In the rider's words.
     pub description: String,
-    /// Pictures of it.
-    pub images: Vec<IssueImage>,
+    /// Links to the rider's photographs; they end after ten minutes.
+    pub images: Vec<String>,
     /// How far staff are.
     pub status: RentalIssueStatus,
     /// When it was reported.
     pub reported_at: DateTime<Utc>,
     /// When staff were done with it.
     pub resolved_at: Option<DateTime<Utc>>,
-}
-
-/// A picture of what is wrong.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct IssueImage {
-    /// The upload.
-    pub id: MediaUploadId,
-    /// Leads to it for ten minutes: a path on this server.
-    pub url: String,
 }
 
 /// Reports what is wrong with one of the rider's rentals. Of one kind only one report is open at a time.
@@ -127,7 +118,7 @@ impl RentalIssue {
     pub(super) fn linked(mut self, app: &App) -> Self {
         let now = app.clock.now();
         for image in &mut self.images {
-            image.url = app.media.link(&image.url, now);
+            *image = app.media.link(image, now);
         }
         self
     }
@@ -213,10 +204,7 @@ pub(super) async fn shown(
         rental_id: row.rental_id,
         issue_type: row.issue_type,
         description: row.description,
-        images: images
-            .into_iter()
-            .filter_map(|id| urls.get(&id).map(|url| IssueImage { id, url: url.clone() }))
-            .collect(),
+        images: images.iter().filter_map(|id| urls.get(id).cloned()).collect(),
         status: row.status,
         reported_at: row.reported_at,
         resolved_at: row.resolved_at,

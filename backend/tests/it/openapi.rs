@@ -107,6 +107,9 @@ fn every_operation_is_described() {
         if of["tags"].as_array().map_or(0, Vec::len) != 1 {
             fault("must have one tag".to_owned());
         }
+        if name.contains("/api/v1/payments/") && of["tags"][0] != "payments" {
+            fault("stands among payments and must have their tag".to_owned());
+        }
         if !ids.insert(of["operationId"].to_string()) || !of["operationId"].is_string() {
             fault(format!("operationId {} is not its own", of["operationId"]));
         }

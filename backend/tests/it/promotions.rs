@@ -65,9 +65,11 @@ async fn a_coupon_gives_its_points_once_and_the_rider_sees_it() {
         let mine = test.bearer(&rider.token).get("/api/v1/promotions/coupons/my").await.ok();
         assert_eq!(mine["items"].as_array().unwrap().len(), 1);
         assert_eq!(mine["items"][0]["coupon_code"], "WELCOME51");
+        assert_eq!(mine["items"][0]["points_awarded"], applied["points_awarded"]);
         let usages = format!("{COUPONS}/{}/usages", made["id"].as_str().unwrap());
         let usages = staff(&test).await.get(&usages).await.ok();
         assert_eq!(usages["items"][0]["user_id"], rider.id.to_string());
+        assert_eq!(usages["items"][0]["points_awarded"], 50);
         let line = usages["items"][0]["points_transaction_id"].as_str().unwrap().parse().unwrap();
         let line = points_transaction::Entity::find_by_id::<entities::id::PointsTransactionId>(line);
         assert_eq!(line.one(test.app.db.read()).await.unwrap().unwrap().amount, 50);
