@@ -104,11 +104,12 @@ pub(crate) struct Figures {
 /// Reads the rider's own rentals alone, by their index.
 pub(crate) async fn figures(db: &impl ConnectionTrait, user: UserId) -> Result<Figures> {
     let groups = groups(db, user).await?;
+    let paid: i64 = groups.iter().map(|group| group.paid_paisa).sum();
+    let spent = paid - given_back(db, user).await?;
     let count = |which: &dyn Fn(&Group) -> bool| -> i64 {
         groups.iter().filter(|group| which(group)).map(|group| group.rentals).sum()
     };
     let has_ended = |group: &Group| matches!(group.status, RentalStatus::Completed | RentalStatus::Lost);
-    let paid: i64 = groups.iter().map(|group| group.paid_paisa).sum();
     Ok(Figures {
         begun: groups.iter().map(|group| group.begun).sum(),
         open: count(&|group| super::places::OPEN.contains(&group.status)),
@@ -117,7 +118,7 @@ pub(crate) async fn figures(db: &impl ConnectionTrait, user: UserId) -> Result<F
         lost: count(&|group| group.status == RentalStatus::Lost),
         timely: count(&|group| group.status == RentalStatus::Completed && group.in_time),
         late: count(&|group| has_ended(group) && !group.in_time),
-        spent: Paisa(Ord::max(paid - given_back(db, user).await?, 0)),
+        spent: Paisa(Ord::max(spent, 0)),
         due: Paisa(groups.iter().map(|group| group.due_paisa).sum()),
         last_began: groups.iter().filter_map(|group| group.last_began).max(),
     })

@@ -32,9 +32,10 @@ impl World {
     pub(super) async fn give_points(&self, rider: &Rider, points: i32) {
         let user = rider.id;
         let given = self.test.app.db.write(move |tx| {
-            Box::pin(
-                async move { points::award(tx, tx.now(), user, points, Source::Staff, "of a test").await },
-            )
+            Box::pin(async move {
+                let gift = format!("gift {}", tx.new_uuid());
+                points::award(tx, tx.now(), user, points, Source::Staff, &gift).await
+            })
         });
         assert!(given.await.unwrap());
     }
