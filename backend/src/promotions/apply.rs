@@ -16,8 +16,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use entities::coupon::{self, CouponStatus};
-use entities::coupon_usage;
 use entities::id::{CouponId, CouponUsageId, UserId};
+use entities::{admin_profile, coupon_usage};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, Set};
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,7 @@ pub(crate) async fn apply(
 }
 
 async fn redeem(tx: &Tx, user: UserId, code: &str) -> Result<Applied> {
+    refuse_staff(tx, user).await?;
     let found = coupon::Entity::find().filter(coupon::Column::Code.eq(code)).one(tx).await?;
     let found = found.ok_or(Refusal::CouponNotFound)?;
     terms::check(&found, tx.now())?;
@@ -111,6 +112,16 @@ async fn redeem(tx: &Tx, user: UserId, code: &str) -> Result<Applied> {
         points_balance: points::balance(tx, user).await?.current,
         used_at: tx.now(),
     })
+}
+
+/// Who makes codes, or sees them, gets nothing for them.
+async fn refuse_staff(tx: &Tx, user: UserId) -> Result<()> {
+    let works_here = admin_profile::Entity::find()
+        .filter(admin_profile::Column::UserId.eq(user))
+        .filter(admin_profile::Column::IsActive.eq(true))
+        .one(tx)
+        .await?;
+    if works_here.is_some() { Err(Refusal::CouponForRiders.into()) } else { Ok(()) }
 }
 
 /// Counts a use if the coupon allows one more, and answers with the row as it is then. Others wait for its lock.

@@ -3,6 +3,9 @@
 use crate::error::Problem;
 use crate::limits::{COUPON_CODE_MAX, COUPON_CODE_MIN};
 
+/// How much of a hidden code is shown, at most.
+const SHOWN_MAX: usize = 3;
+
 /// The code as the book has it, or what is wrong with the field at `pointer`.
 pub fn parse(text: &str, pointer: &'static str) -> Result<String, Problem> {
     let fits = (COUPON_CODE_MIN..=COUPON_CODE_MAX).contains(&text.len());
@@ -11,6 +14,13 @@ pub fn parse(text: &str, pointer: &'static str) -> Result<String, Problem> {
     }
     let detail = format!("must have {COUPON_CODE_MIN} to {COUPON_CODE_MAX} letters, digits or hyphens");
     Err(Problem::invalid(pointer, detail))
+}
+
+/// The code for those who must not be able to use it: its end tells it from others, and most of it is hyphens.
+pub(super) fn hidden(code: &str) -> String {
+    let shown = (code.len() / 3).min(SHOWN_MAX);
+    let hidden = code.len() - shown;
+    format!("{}{}", "-".repeat(hidden), code.get(hidden..).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -29,6 +39,13 @@ mod tests {
             ("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456", None),
         ] {
             assert_eq!(parse(text, "/code").ok().as_deref(), code, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hidden_code_shows_its_end_alone() {
+        for (code, shown) in [("ABCD", "---D"), ("DASHAIN-2026", "---------026")] {
+            assert_eq!(hidden(code), shown);
         }
     }
 }

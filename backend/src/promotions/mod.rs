@@ -37,6 +37,7 @@ pub fn routes() -> OpenApiRouter<App> {
 crate::refusals! {
     /// Why a coupon gives nothing, and what staff are refused.
     pub enum Refusal {
+        CouponForRiders = 403 "coupon_for_riders" "Who works here uses no coupons.",
         CouponNotFound = 404 "coupon_not_found" "There is no such coupon.",
         CouponExpired = 409 "coupon_expired" "This coupon has expired.",
         CouponAlreadyUsed = 409 "coupon_already_used" "You have used this coupon as often as you may.",

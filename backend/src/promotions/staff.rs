@@ -24,7 +24,8 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CouponFields {
-    /// What riders type; it never changes.
+    /// What riders type; it never changes. Who may not change coupons sees hyphens and the end of a code that is not
+    /// public: whoever knows it can use it.
     #[schema(example = "WELCOME51", min_length = 4, max_length = 32, pattern = "^[A-Za-z0-9-]+$")]
     code: String,
     /// What riders call it.
@@ -91,7 +92,7 @@ fn active() -> CouponStatus {
 #[utoipa::path(get, path = "/admin/coupons", tag = "staff", extensions(("x-permission" = json!(Permission::RewardsRead))), params(Which, PageQuery), security(("staff" = [])),
     responses((status = 200, body = Page<CouponView>), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub(crate) async fn list(
-    _: Staff,
+    staff: Staff,
     State(app): State<App>,
     Query(which): Query<Which>,
     Query(page): Query<PageQuery>,
@@ -102,24 +103,28 @@ pub(crate) async fn list(
     }
     if let Some(code) = which.code {
         query = query.filter(Column::Code.eq(code::parse(&code, "code")?));
+        if staff.may(Permission::RewardsChange).is_err() {
+            // Nobody finds a code by asking for it.
+            query = query.filter(Column::IsPublic.eq(true));
+        }
     }
     if let Some(batch) = which.batch {
         query = query.filter(Column::BatchId.eq(batch));
     }
     let rows = page.apply_by_id(query, Column::Id)?.all(app.db.read()).await?;
-    Ok(Json(page.page(rows, |row| Cursor::of_id(row.id.into()), CouponView::from)?))
+    Ok(Json(page.page(rows, |row| Cursor::of_id(row.id.into()), |row| CouponView::shown_to(&staff, row))?))
 }
 
 /// One coupon.
 #[utoipa::path(get, path = "/admin/coupons/{id}", tag = "staff", extensions(("x-permission" = json!(Permission::RewardsRead))), params(("id" = CouponId, Path)), security(("staff" = [])),
     responses((status = 200, body = CouponView), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody)))]
 pub(crate) async fn show(
-    _: Staff,
+    staff: Staff,
     State(app): State<App>,
     Path(id): Path<CouponId>,
 ) -> Result<Json<CouponView>> {
     let row = coupon::Entity::find_by_id(id).one(app.db.read()).await?;
-    Ok(Json(row.ok_or(Refusal::CouponNotFound)?.into()))
+    Ok(Json(CouponView::shown_to(&staff, row.ok_or(Refusal::CouponNotFound)?)))
 }
 
 /// Makes a coupon.
@@ -268,6 +273,15 @@ impl From<coupon::Model> for CouponFields {
             valid_until: row.valid_until,
             status: row.status,
         }
+    }
+}
+
+impl CouponView {
+    fn shown_to(staff: &Staff, mut row: coupon::Model) -> Self {
+        if !row.is_public && staff.may(Permission::RewardsChange).is_err() {
+            row.code = code::hidden(&row.code);
+        }
+        row.into()
     }
 }
 

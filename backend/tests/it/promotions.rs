@@ -1,5 +1,7 @@
 //! Coupons: a code gives its points as often as it may, whoever comes at once, and nobody finds one by trying.
 
+use crate::identity::sign_in;
+use crate::permissions::token_of;
 use crate::riders::{Rider, rider};
 use crate::staff::staff_token;
 use crate::test_app::{Answer, Caller, TestApp};
@@ -226,8 +228,40 @@ async fn staff_make_find_and_change_coupons_and_moderators_only_look() {
         let actions: Vec<_> = notes.iter().map(|note| note.action.as_str()).collect();
         assert_eq!(actions, ["coupon.create", "coupon.update"]);
     }
-    let test = TestApp::new().await;
-    let moderator = test.bearer(staff_token(&test, AdminRole::Moderator).await);
-    moderator.post(COUPONS, coupon("WELCOME51")).await.problem(403, "forbidden");
-    assert_eq!(moderator.get(COUPONS).await.ok()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn moderators_see_no_secret_code_and_staff_use_none() {
+    for test in TestApp::on_each_backend().await {
+        let admin = test.bearer(token_of(&test, AdminRole::Admin).await);
+        let secret = admin.post(COUPONS, with("FRIENDS-7Q4X", json!({ "is_public": false }))).await.ok();
+        admin.post(COUPONS, coupon("WELCOME51")).await.ok();
+        let path = format!("{COUPONS}/{}", secret["id"].as_str().unwrap());
+        assert_eq!(admin.get(&path).await.ok()["code"], "FRIENDS-7Q4X");
+
+        let moderator = test.bearer(token_of(&test, AdminRole::Moderator).await);
+        moderator.post(COUPONS, coupon("ANOTHER")).await.problem(403, "forbidden");
+        assert_eq!(moderator.get(&path).await.ok()["code"], "---------Q4X");
+        let listed = moderator.get(COUPONS).await.ok();
+        let codes: Vec<_> = listed["items"].as_array().unwrap().iter().map(|row| &row["code"]).collect();
+        assert_eq!(codes, [&json!("WELCOME51"), &json!("---------Q4X")], "{}", test.backend());
+        let found = async |staff: &Caller<'_>, code: &str| {
+            let listed = staff.get(&format!("{COUPONS}?code={code}")).await.ok();
+            listed["items"].as_array().unwrap().len()
+        };
+        assert_eq!(found(&moderator, "FRIENDS-7Q4X").await, 0, "a filter tells nothing, either");
+        assert_eq!(found(&moderator, "WELCOME51").await, 1);
+        assert_eq!(found(&admin, "FRIENDS-7Q4X").await, 1);
+
+        // The same person with the rider's app.
+        let as_rider = sign_in(&test, "moderator@chautari.example").await;
+        let as_rider = Rider {
+            id: as_rider["user"]["id"].as_str().unwrap().parse().unwrap(),
+            token: as_rider["access_token"].as_str().unwrap().to_owned(),
+        };
+        for code in ["FRIENDS-7Q4X", "WELCOME51", "UNKNOWN"] {
+            apply(&test, &as_rider, "a-key-of-mine", code).await.problem(403, "coupon_for_riders");
+        }
+        assert_eq!(coupon_usage::Entity::find().count(test.app.db.read()).await.unwrap(), 0);
+    }
 }
