@@ -148,6 +148,7 @@ crate::refusals! {
         OwnRefund = 403 "own_refund" "Nobody decides about a refund of their own.",
         TransactionNotRefundable = 409 "transaction_not_refundable" "Nothing of this transaction can be given back.",
         RentalIsLost = 409 "rental_lost" "The power bank counts as lost: its return may still turn this charge round.",
+        RentalWentOn = 409 "rental_swapped" "The rental went on with another power bank, for which this charge pays.",
         DuplicateRefund = 409 "duplicate_refund" "A refund of this transaction is open already.",
         RefundTooHigh = 422 "refund_exceeds_payment" "So much was not paid, or is given back already.",
         RefundExceedsBalance = 409 "refund_exceeds_balance" "The wallet does not hold so much any more.",

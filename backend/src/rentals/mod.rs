@@ -290,6 +290,7 @@ refusals! {
         MaxExtensionsReached = 409 "max_extensions_reached" "The rental cannot become longer any more.",
         PowerBankStationMismatch = 409 "powerbank_station_mismatch" "The power bank was returned at another station.",
         SwapWindowExpired = 409 "swap_window_expired" "It is too late to swap the power bank.",
+        RentalRefunded = 409 "rental_refunded" "Money of this rental went back, or was asked back; it cannot go on with another power bank.",
         AlreadySwapped = 409 "already_swapped" "The power bank was swapped already.",
         SwapLimitExceeded = 409 "swap_limit_exceeded" "Too many power banks were swapped at this station today.",
         NoSwapPowerBank = 409 "no_swap_powerbank_available" "No other power bank is free at this station.",

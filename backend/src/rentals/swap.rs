@@ -17,6 +17,7 @@ use crate::db::Tx;
 use crate::error::{Error, Problem, ProblemBody, Result};
 use crate::extract::{IdempotencyKey, Json, Path};
 use crate::idempotency::{self, Answered};
+use crate::payments::refunds;
 use crate::payments::split::PaymentMode;
 use crate::{limits, stations};
 use axum::extract::State;
@@ -123,6 +124,10 @@ async fn go_on(tx: &Tx, app: &App, user: UserId, id: RentalId, wanted: &Swap) ->
         .filter(rental::Column::Status.ne(RentalStatus::Cancelled));
     if followed.count(tx).await? > 0 {
         return Err(Refusal::AlreadySwapped.into());
+    }
+    // What was charged pays for the next bank, too: the one or the other.
+    if refunds::terms::is_claimed(tx, id).await? {
+        return Err(Refusal::RentalRefunded.into());
     }
     let (station, package) = (station_of(tx, &before).await?, package_of(tx, &before).await?);
     preconditions::take_seat(tx, user).await?;

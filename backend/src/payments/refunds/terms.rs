@@ -89,6 +89,11 @@ fn claim(refund: &refund::Model) -> i64 {
     }
 }
 
+/// Whether anything that was paid for a rental went back, or may go back yet. Read it under the lock of the rental's row.
+pub(crate) async fn is_claimed(db: &impl ConnectionTrait, rental: RentalId) -> Result<bool> {
+    Ok(of_rental(db, rental).await?.iter().any(|refund| claim(refund) > 0))
+}
+
 /// What has gone back.
 pub(crate) async fn given_back(db: &impl ConnectionTrait, paid: TransactionId) -> Result<Paisa> {
     let refunds = of_transaction(db, paid).await?;
@@ -124,6 +129,12 @@ async fn charge_of(db: &impl ConnectionTrait, rental: RentalId) -> Result<Charge
     let row = rental::Entity::find_by_id(rental).lock_exclusive().one(db).await?;
     if row.ok_or(Refusal::TransactionNotRefundable)?.status == RentalStatus::Lost {
         return Err(Refusal::RentalIsLost.into());
+    }
+    let went_on = rental::Entity::find()
+        .filter(rental::Column::SwappedFrom.eq(rental))
+        .filter(rental::Column::Status.ne(RentalStatus::Cancelled));
+    if went_on.one(db).await?.is_some() {
+        return Err(Refusal::RentalWentOn.into());
     }
     let refunds = of_rental(db, rental).await?;
     let kinds =

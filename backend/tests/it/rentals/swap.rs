@@ -1,7 +1,9 @@
 //! A bank that is no good is brought back and another one comes out, without paying twice.
 
 use super::world::{Rider, World};
+use crate::staff::staff_token;
 use crate::test_app::Answer;
+use entities::admin_profile::AdminRole;
 use entities::id::RentalId;
 use entities::rental::RentalStatus;
 use entities::rental_package;
@@ -185,6 +187,42 @@ async fn a_swap_is_refused_too_late_elsewhere_or_without_another_bank() {
             .swap(&rider, alone, "direct", json!({ "reason": "other", "payment_mode": "direct" }))
             .await
             .problem(422, "payment_mode_not_supported");
+        world.all_books_agree().await;
+    }
+}
+
+#[tokio::test]
+async fn a_charge_goes_back_or_pays_for_the_next_bank_but_never_both() {
+    for world in World::on_each_backend().await {
+        let a = world.station("A", &[Some(1), Some(2)]).await;
+        let rider = world.rider(500).await;
+        let caller = world.test.bearer(&rider.token);
+        let first = world.start_and_eject(&rider, "A").await;
+        world.advance_s(60);
+        world.insert(a, 1, 1).await;
+        world.settle().await;
+        let charge = caller.get("/api/v1/payments/transactions?transaction_type=rental").await.ok();
+        let charge = charge["items"][0]["id"].as_str().unwrap().to_owned();
+        let path = format!("/api/v1/payments/refunds/{charge}");
+        let ask = async |key: &str| caller.post_once(key, &path, json!({ "reason": "It is broken." })).await;
+        let staff = staff_token(&world.test, AdminRole::Admin).await;
+        let staff = world.test.bearer(staff);
+
+        let refund = ask("the-first-time").await.ok();
+        world.swap(&rider, first, "asked-back", defective()).await.problem(409, "rental_refunded");
+        let reject = format!("/api/v1/admin/payments/refunds/{}/reject", refund["id"].as_str().unwrap());
+        staff.post_once("reject-it", &reject, json!({ "reason": "Swap it." })).await.ok();
+        let second = id_of(&world.swap(&rider, first, "another-one", defective()).await.ok());
+        ask("while-it-comes-out").await.problem(409, "rental_swapped");
+        world.settle().await;
+        // The other bank does not come out: what was paid was for nothing else.
+        world.verdict(second, Verdict::Failed { reason: 3 }).await;
+        world.settle().await;
+        let refund = ask("the-second-time").await.ok();
+        let approve = format!("/api/v1/admin/payments/refunds/{}/approve", refund["id"].as_str().unwrap());
+        staff.post_once("approve-it", &approve, json!({})).await.ok();
+        assert_eq!(world.money(&rider).await, (50_000, 0), "{}", world.test.backend());
+        world.swap(&rider, first, "given-back", defective()).await.problem(409, "rental_refunded");
         world.all_books_agree().await;
     }
 }
