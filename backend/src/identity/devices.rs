@@ -23,6 +23,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
+/// How much of an installation's id is shown to those who need not know it.
+const DEVICE_ID_SHOWN: usize = 4;
+
 /// A telephone, as the app knows it.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -55,7 +58,7 @@ pub(super) struct DeviceFields {
 pub(crate) struct DeviceView {
     /// Its id here.
     id: UserDeviceId,
-    /// The installation's own id.
+    /// The installation's own id; only its end for staff who may not change riders.
     #[schema(example = "8b0c7a52-8f53-4a0e-9a51-2f6f6c1d9c11")]
     device_id: String,
     /// Where the app runs.
@@ -97,6 +100,14 @@ impl From<user_device::Model> for DeviceView {
             last_active: row.last_active,
             created_at: row.created_at,
         }
+    }
+}
+
+impl DeviceView {
+    /// For those who need not know the installation's own id: with it a telephone can be taken over.
+    pub(crate) fn without_its_id(self) -> Self {
+        let end: Vec<char> = self.device_id.chars().rev().take(DEVICE_ID_SHOWN).collect();
+        Self { device_id: format!("…{}", end.into_iter().rev().collect::<String>()), ..self }
     }
 }
 
@@ -183,7 +194,7 @@ pub(super) async fn delete_device(
                 .one(tx)
                 .await?;
             let device = found.ok_or(Refusal::DeviceNotFound)?;
-            session::revoke_on(tx, id).await?;
+            session::revoke_on(tx, rider.user_id, id).await?;
             user_device::Entity::delete_by_id(id).exec(tx).await?;
             trail::note(tx, &origin, Deed::Delete, trace_of(&device)).await
         })
@@ -255,7 +266,17 @@ async fn register(
     sightings::note(tx, rider.user_id, &device.device_id).await?;
     match before {
         Some(before) if before.user_id == rider.user_id => {}
-        Some(_) | None => trail::note(tx, origin, Deed::Create, trace_of(&device)).await?,
+        Some(_) => {
+            // Their sessions go on, and this telephone has nothing to say about them any more.
+            user_session::Entity::update_many()
+                .col_expr(user_session::Column::DeviceId, Expr::value(None::<uuid::Uuid>))
+                .filter(user_session::Column::DeviceId.eq(device.id))
+                .filter(user_session::Column::UserId.ne(rider.user_id))
+                .exec(tx)
+                .await?;
+            trail::note(tx, origin, Deed::Create, trace_of(&device)).await?;
+        }
+        None => trail::note(tx, origin, Deed::Create, trace_of(&device)).await?,
     }
     forget_oldest(tx, rider.user_id).await?;
     Ok(device)

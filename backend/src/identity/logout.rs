@@ -47,7 +47,7 @@ async fn end(tx: &Tx, rider: Rider, all: bool, origin: &Origin) -> Result<()> {
         session::revoke_all(tx, rider.user_id).await?;
         devices::silence_all(tx, rider.user_id).await?;
     } else if let Some(session) = user_session::Entity::find_by_id(rider.session_id).one(tx).await? {
-        session::revoke_family(tx, session.family).await?;
+        session::revoke_family(tx, rider.user_id, session.family).await?;
         if let Some(device) = session.device_id {
             devices::silence(tx, rider.user_id, device).await?;
         }

@@ -9,7 +9,7 @@ use crate::identity::Refusal;
 use crate::identity::session::{self, Tokens};
 use crate::identity::trail::{self, Deed, Origin, Trace};
 use axum::extract::State;
-use entities::user::{self, UserStatus};
+use entities::user::UserStatus;
 use entities::user_session;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -48,10 +48,12 @@ pub(super) async fn refresh(
 async fn rotate(tx: &Tx, refresh_hash: &str, origin: &Origin) -> Result<Option<Tokens>> {
     let found = user_session::Entity::find()
         .filter(user_session::Column::RefreshHash.eq(refresh_hash))
-        .find_also_related(user::Entity)
         .one(tx)
         .await?;
-    let Some((old, Some(user))) = found else { return Ok(None) };
+    let Some(seen) = found else { return Ok(None) };
+    // Who ends this rider's sessions at this moment comes before or after, never between.
+    let Some(user) = session::lock(tx, seen.user_id).await? else { return Ok(None) };
+    let Some(old) = user_session::Entity::find_by_id(seen.id).one(tx).await? else { return Ok(None) };
     if old.refresh_expires_at <= tx.now() || user.status != UserStatus::Active {
         return Ok(None);
     }
@@ -63,7 +65,7 @@ async fn rotate(tx: &Tx, refresh_hash: &str, origin: &Origin) -> Result<Option<T
         .await?;
     if revoked.rows_affected != 1 {
         // Somebody used it before: the rider or a thief, and nobody knows who is who.
-        if session::revoke_family(tx, old.family).await? > 0 {
+        if session::revoke_family(tx, user.id, old.family).await? > 0 {
             tracing::warn!(user = %user.id, "a refresh token was used twice; its session is ended");
             let why = json!({ "reason": "refresh_token_reused" });
             let trace = Trace { after: Some(why), ..Trace::of(user.id) };

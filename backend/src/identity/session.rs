@@ -10,8 +10,8 @@ use crate::limits;
 use entities::id::{UserDeviceId, UserId, UserSessionId};
 use entities::user::{self, UserStatus};
 use entities::user_session;
-use sea_orm::sea_query::{Expr, IntoCondition};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, Set};
+use sea_orm::sea_query::{Expr, IntoCondition, LockType};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, Set};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -89,24 +89,32 @@ pub(super) async fn issue(
     Ok((id, tokens))
 }
 
-/// Ends every session of a family, and answers how many were open.
-pub(super) async fn revoke_family(tx: &Tx, family: Uuid) -> Result<u64> {
-    revoke(tx, user_session::Column::Family.eq(family).into_condition()).await
+/// Ends every session of a rider's family, and answers how many were open.
+pub(super) async fn revoke_family(tx: &Tx, user: UserId, family: Uuid) -> Result<u64> {
+    revoke(tx, user, user_session::Column::Family.eq(family).into_condition()).await
 }
 
-/// Ends every session on a telephone.
-pub(super) async fn revoke_on(tx: &Tx, device: UserDeviceId) -> Result<u64> {
-    revoke(tx, user_session::Column::DeviceId.eq(device).into_condition()).await
+/// Ends every session of a rider on a telephone. Others may have used it before, or say that they do.
+pub(super) async fn revoke_on(tx: &Tx, user: UserId, device: UserDeviceId) -> Result<u64> {
+    revoke(tx, user, user_session::Column::DeviceId.eq(device).into_condition()).await
 }
 
 /// Ends every session of a rider.
 pub(crate) async fn revoke_all(tx: &Tx, user: UserId) -> Result<u64> {
-    revoke(tx, user_session::Column::UserId.eq(user).into_condition()).await
+    revoke(tx, user, Condition::all()).await
 }
 
-async fn revoke(tx: &Tx, which: Condition) -> Result<u64> {
+/// Waits until nobody else ends sessions of a rider or lets one go on, and keeps others waiting to the end of the
+/// transaction: what is ended must not go on under tokens that are issued at this moment.
+pub(super) async fn lock(tx: &Tx, user: UserId) -> Result<Option<user::Model>> {
+    Ok(user::Entity::find_by_id(user).lock(LockType::NoKeyUpdate).one(tx).await?)
+}
+
+async fn revoke(tx: &Tx, user: UserId, which: Condition) -> Result<u64> {
+    lock(tx, user).await?;
     let revoked = user_session::Entity::update_many()
         .col_expr(user_session::Column::RevokedAt, Expr::value(Some(tx.now())))
+        .filter(user_session::Column::UserId.eq(user))
         .filter(which)
         .filter(user_session::Column::RevokedAt.is_null())
         .exec(tx)

@@ -58,7 +58,11 @@ pub(super) async fn show_user(
     Path(id): Path<UserId>,
 ) -> Result<Json<UserDetail>> {
     staff.may(Permission::UsersRead)?;
-    Ok(Json(of(app.db.read(), id, app.clock.now()).await?))
+    let mut rider = of(app.db.read(), id, app.clock.now()).await?;
+    if staff.may(Permission::UsersChange).is_err() {
+        rider.devices = rider.devices.into_iter().map(DeviceView::without_its_id).collect();
+    }
+    Ok(Json(rider))
 }
 
 /// A rider, whole.

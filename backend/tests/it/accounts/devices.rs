@@ -4,7 +4,8 @@ use super::{HARI, SITA, code_for, deeds, id_of, log_in, token_of, trail};
 use crate::identity::sign_in;
 use crate::test_app::TestApp;
 use backend::identity::sightings;
-use entities::user_device;
+use entities::admin_profile::AdminRole;
+use entities::{user_device, user_session};
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
@@ -77,6 +78,38 @@ async fn a_forgotten_telephone_is_signed_out_and_silent() {
         tablet.delete(&path).await.problem(404, "device_not_found");
         test.bearer(token_of(&phone)).get("/api/v1/auth/me").await.problem(401, "unauthenticated");
         assert_eq!(tablet.get("/api/v1/auth/devices").await.ok()["items"], json!([]));
+    }
+}
+
+#[tokio::test]
+async fn who_names_the_telephone_of_another_signs_nobody_out() {
+    for test in TestApp::on_each_backend().await {
+        let (sita, hari) = (sign_in(&test, SITA).await, sign_in(&test, HARI).await);
+        let (of_sita, of_hari) = (test.bearer(token_of(&sita)), test.bearer(token_of(&hari)));
+        of_sita.post("/api/v1/auth/device", device("installation-1", "token-1")).await.ok();
+        let taken = of_hari.post("/api/v1/auth/device", device("installation-1", "token-2")).await.ok();
+        let path = format!("/api/v1/auth/devices/{}", taken["id"].as_str().unwrap());
+        assert_eq!(of_hari.delete(&path).await.status, 204);
+        of_hari.get("/api/v1/auth/me").await.problem(401, "unauthenticated");
+        of_sita.get("/api/v1/auth/me").await.ok();
+        let refreshed = json!({ "refresh_token": sita["refresh_token"] });
+        test.anonymous_post("/api/v1/auth/refresh", refreshed).await.ok();
+        let sessions = user_session::Entity::find().all(test.app.db.read()).await.unwrap();
+        assert!(sessions.iter().all(|session| session.device_id.is_none()), "{}", test.backend());
+    }
+}
+
+#[tokio::test]
+async fn only_who_may_change_riders_sees_the_id_of_a_telephone() {
+    for test in TestApp::on_each_backend().await {
+        let sita = sign_in(&test, SITA).await;
+        let rider = test.bearer(token_of(&sita));
+        rider.post("/api/v1/auth/device", device("installation-1", "token-1")).await.ok();
+        let path = format!("/api/v1/admin/users/{}", id_of(&sita));
+        for (role, shown) in [(AdminRole::Admin, "installation-1"), (AdminRole::Moderator, "…on-1")] {
+            let staff = test.bearer(crate::permissions::token_of(&test, role).await);
+            assert_eq!(staff.get(&path).await.ok()["devices"][0]["device_id"], shown, "{role}");
+        }
     }
 }
 

@@ -45,6 +45,34 @@ async fn a_refresh_token_that_is_sent_twice_at_once_leaves_nobody_signed_in() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_refresh_at_that_moment_saves_a_session_that_ends() {
+    for test in TestApp::on_each_backend().await {
+        for round in 0..15 {
+            let phone = match round {
+                0 => sign_in(&test, SITA).await,
+                _ => {
+                    test.clock.advance_ms(24 * 3_600_000);
+                    let code = code_for(&test, SITA).await;
+                    log_in(&test, SITA, &code).await.ok()
+                }
+            };
+            let caller = test.bearer(token_of(&phone));
+            let (refreshed, ended) = tokio::join!(
+                refresh(&test, &phone["refresh_token"]),
+                caller.post("/api/v1/auth/logout?all=true", json!({}))
+            );
+            // Where the refresh came first, the old access token may have been refused before anything ended.
+            if ended.status == 204 && refreshed.status == 200 {
+                let saved = refreshed.ok();
+                let me = test.bearer(token_of(&saved)).get("/api/v1/auth/me").await;
+                assert_eq!(me.status, 401, "round {round} on {}", test.backend());
+                refresh(&test, &saved["refresh_token"]).await.problem(401, "refresh_token_invalid");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_rider_signs_out_here_or_everywhere() {
     for test in TestApp::on_each_backend().await {
