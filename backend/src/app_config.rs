@@ -8,6 +8,9 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 use std::str::FromStr;
 
+/// The switch with which operators require a second factor of super admins; only they turn it.
+pub const REQUIRED_OF_SUPER_ADMINS: &str = "SUPER_ADMIN_TOTP_REQUIRED";
+
 /// One setting.
 #[derive(Debug)]
 pub struct Key {

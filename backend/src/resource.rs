@@ -66,6 +66,11 @@ pub trait Resource: Clone + Serialize + DeserializeOwned + ToSchema + Send + Syn
     /// Trims what people type and notes every field that is wrong.
     fn check(&mut self, checks: &mut Checks);
 
+    /// Who may write this very row, as it was and as it shall be.
+    fn may_change(&self) -> Permission {
+        Self::MAY_CHANGE
+    }
+
     /// The table.
     type Entity: EntityTrait<Model = Self::Model, ActiveModel = Self::Active, Column = Self::Column>;
     /// Its row.
@@ -163,6 +168,7 @@ async fn create<R: Resource>(
 ) -> Result<(StatusCode, Json<Entry<R>>)> {
     staff.may(R::MAY_CHANGE)?;
     let fields = checked(fields)?;
+    staff.may(fields.may_change())?;
     let written = app.db.write(move |tx| {
         let (staff, fields) = (staff.clone(), fields.clone());
         Box::pin(async move {
@@ -188,10 +194,12 @@ async fn replace<R: Resource>(
 ) -> Result<Json<Entry<R>>> {
     staff.may(R::MAY_CHANGE)?;
     let fields = checked(fields)?;
+    staff.may(fields.may_change())?;
     let written = app.db.write(move |tx| {
         let (staff, fields) = (staff.clone(), fields.clone());
         Box::pin(async move {
             let before = find::<R>(tx, id).await?;
+            staff.may(R::read(&before).may_change())?;
             let mut row = R::empty(id);
             fields.write(&mut row);
             R::stamp(&mut row, &Deed { by: staff.admin_id, at: tx.now(), makes: false });
@@ -216,6 +224,7 @@ async fn delete<R: Resource>(
         let staff = staff.clone();
         Box::pin(async move {
             let before = find::<R>(tx, id).await?;
+            staff.may(R::read(&before).may_change())?;
             let mut row = R::empty(id);
             let after = if R::switch_off(&mut row) {
                 R::stamp(&mut row, &Deed { by: staff.admin_id, at: tx.now(), makes: false });

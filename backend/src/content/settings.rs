@@ -24,7 +24,7 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AppConfigFields {
-    /// One of `admin/app-configs/keys`.
+    /// One of `admin/app-configs/keys`. `SUPER_ADMIN_TOTP_REQUIRED` is for super admins alone.
     #[schema(example = "MAX_RENTAL_EXTENSIONS")]
     config_key: String,
     /// Text of the key's type.
@@ -51,6 +51,14 @@ impl Resource for AppConfigFields {
         app_config: config_key, config_value, data_type, description, is_active;
         stamps: updated_at;
         off: is_active
+    }
+
+    /// What holds super admins to a second factor only they change.
+    fn may_change(&self) -> Permission {
+        match self.config_key == app_config::REQUIRED_OF_SUPER_ADMINS {
+            true => Permission::StaffChange,
+            false => Self::MAY_CHANGE,
+        }
     }
 
     fn check(&mut self, checks: &mut Checks) {

@@ -41,7 +41,10 @@ async fn a_super_admin_makes_changes_and_dismisses_colleagues() {
         ram.get(PROFILES).await.problem(403, "forbidden");
         let standing = json!({ "role": "admin", "is_active": true });
         assert_eq!(boss.put(&one, standing.clone()).await.ok()["role"], "admin");
-        // The new role holds in the session that is open.
+        // A session of another role is not good for this one.
+        ram.get(PROFILES).await.problem(401, "unauthenticated");
+        let ram = log_in(&test, "ram@chautari.example", "first password").await.ok();
+        let ram = test.bearer(ram["token"].as_str().unwrap());
         assert_eq!(ram.get(PROFILES).await.ok()["items"].as_array().unwrap().len(), 2);
         ram.put(&one, standing.clone()).await.problem(403, "forbidden");
         let admins = boss.get(&format!("{PROFILES}?role=admin")).await.ok();
@@ -80,6 +83,8 @@ async fn the_last_super_admin_stays_and_nobody_changes_themselves() {
         let done = [&one, &other].iter().filter(|answer| answer.status.is_success()).count();
         assert_eq!(done, 1, "{} {} {}", test.backend(), one.body, other.body);
         let stayed = if one.status.is_success() { &boss } else { &gita };
+        let left = if one.status.is_success() { &gita } else { &boss };
+        left.get("/api/v1/admin/me").await.problem(401, "unauthenticated");
         assert_eq!(stayed.get("/api/v1/admin/me").await.ok()["role"], "super_admin");
     }
 }

@@ -196,6 +196,17 @@ async fn where_operators_require_it_a_super_admin_without_an_app_may_only_set_on
         }
         fields["config_value"] = "true".into();
         let path = format!("/api/v1/admin/app-configs/{}", setting["id"].as_str().unwrap());
+        let admin = test.bearer(token_of(&test, AdminRole::Admin).await);
+        admin.put(&path, fields.clone()).await.problem(403, "forbidden");
+        let other = settings["items"].as_array().unwrap().iter();
+        let other = other.clone().find(|row| row["config_key"] == "MAX_RENTAL_EXTENSIONS").unwrap();
+        let mut renamed = other.clone();
+        for stamp in ["id", "created_at", "updated_at"] {
+            renamed.as_object_mut().unwrap().remove(stamp);
+        }
+        // Nor by giving its row another key, or by switching it off.
+        admin.put(&path, renamed).await.problem(403, "forbidden");
+        admin.delete(&path).await.problem(403, "forbidden");
         boss.put(&path, fields).await.ok();
 
         let signed_in = log_in(&test, SUPER, None).await.ok();

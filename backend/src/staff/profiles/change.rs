@@ -29,7 +29,7 @@ pub(crate) struct Standing {
     is_active: bool,
 }
 
-/// Changes a colleague's role, or whether they may sign in. It holds from their next request on.
+/// Changes a colleague's role, or whether they may sign in. All their sessions end; they sign in anew.
 #[utoipa::path(put, path = "/admin/profiles/{id}", tag = "staff", extensions(("x-permission" = json!(Permission::StaffChange))), params(("id" = AdminProfileId, Path)), request_body = Standing, security(("staff" = [])),
     responses((status = 200, body = Colleague), (status = 400, body = ProblemBody), (status = 401, body = ProblemBody), (status = 403, body = ProblemBody), (status = 404, body = ProblemBody), (status = 409, body = ProblemBody), (status = 422, body = ProblemBody)))]
 pub(crate) async fn change_colleague(
@@ -88,7 +88,8 @@ async fn change(
         ..Default::default()
     };
     row.update(tx).await?;
-    if !is_active {
+    // What they opened in another role, perhaps without its second factor, is not good for this one.
+    if !is_active || role != before.role {
         sessions::end_all(tx, id).await?;
     }
     let was = json!({ "role": before.role, "is_active": before.is_active });

@@ -9,6 +9,7 @@ pub(super) mod enrol;
 pub(super) mod prove;
 pub(super) mod recovery;
 
+use crate::app_config::REQUIRED_OF_SUPER_ADMINS;
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use entities::admin_profile::AdminRole;
@@ -18,9 +19,6 @@ use entities::{staff_credential, staff_recovery_code};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde::Serialize;
 use utoipa::ToSchema;
-
-/// The switch with which operators require it of super admins.
-const REQUIRED_OF_SUPER_ADMINS: &str = "SUPER_ADMIN_TOTP_REQUIRED";
 
 /// How the second factor stands.
 #[derive(Debug, Serialize, ToSchema)]

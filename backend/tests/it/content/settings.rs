@@ -79,7 +79,7 @@ async fn a_setting_has_its_type_and_nobody_invents_one() {
 #[tokio::test]
 async fn what_a_new_installation_has_staff_could_have_written() {
     let test = TestApp::new().await;
-    let staff = test.bearer(staff_token(&test, AdminRole::Admin).await);
+    let staff = test.bearer(staff_token(&test, AdminRole::SuperAdmin).await);
     for path in [
         "app-configs",
         "notification-templates",
