@@ -16,6 +16,7 @@ pub mod on_identity;
 
 use chrono::{DateTime, Utc};
 use entities::id::{PointsTransactionId, RentalId, UserId};
+use entities::money::Paisa;
 use entities::points_transaction::{self, PointsTransactionType};
 use entities::{app_config, user_points};
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
@@ -135,21 +136,22 @@ pub async fn award(
     Ok(give(tx, now, award).await?.is_some())
 }
 
-/// The points of a rental that was returned: for completing it, and for being in time.
+/// The points of a rental that was returned, for which so much money was paid: for completing it, and for being in
+/// time. Answers whether any were given for that.
 pub async fn award_rental(
     tx: &Tx,
     now: DateTime<Utc>,
     user: UserId,
     rental: RentalId,
+    money: Paisa,
     returned_in_time: bool,
-) -> Result<()> {
-    let (awards, key) = (awards(tx).await?, rental.to_string());
+) -> Result<bool> {
+    let (completed, timely) = awards(tx).await?.for_rental(money, returned_in_time);
+    let key = rental.to_string();
     let of = |points, source| Award { user, points, source, key: &key, rental: Some(rental) };
-    give(tx, now, of(awards.rental_completed, Source::RentalComplete)).await?;
-    if returned_in_time {
-        give(tx, now, of(awards.timely_return, Source::TimelyReturn)).await?;
-    }
-    Ok(())
+    give(tx, now, of(completed, Source::RentalComplete)).await?;
+    give(tx, now, of(timely, Source::TimelyReturn)).await?;
+    Ok(timely > 0)
 }
 
 /// Takes points for a rental, once for `key`. Answers `false`, and takes nothing, if there are not so many.

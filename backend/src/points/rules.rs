@@ -81,6 +81,16 @@ impl Awards {
         }
     }
 
+    /// Points for a rental for which so much money was paid, not counting points: for completing it, and for being in
+    /// time. Together they are worth at most half of that money: no rental pays for the next one.
+    pub fn for_rental(&self, money: Paisa, in_time: bool) -> (i32, i32) {
+        let most = money.0.max(0) * i64::from(POINTS_PER_NPR) / 100 / 2;
+        let most = i32::try_from(most).unwrap_or(i32::MAX);
+        let completed = self.rental_completed.min(most);
+        let timely = if in_time { self.timely_return.min(most - completed) } else { 0 };
+        (completed, timely)
+    }
+
     /// Points for a top-up: so many for each full step.
     pub fn for_top_up(&self, amount: Paisa) -> i32 {
         let step = i64::from(self.top_up_step_npr) * 100;
@@ -136,6 +146,23 @@ pub fn worth(points: i32) -> Paisa {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_points_of_a_rental_are_worth_half_of_its_money_at_most() {
+        let awards = Awards::default();
+        for (money, in_time, given) in [
+            (5_000, true, (5, 50)),
+            (5_000, false, (5, 0)),
+            (1_100, true, (5, 50)),
+            (1_080, true, (5, 49)),
+            (83, true, (4, 0)),
+            (19, true, (0, 0)),
+            (0, true, (0, 0)),
+            (-5_000, true, (0, 0)),
+        ] {
+            assert_eq!(awards.for_rental(Paisa(money), in_time), given, "{money}");
+        }
+    }
 
     #[test]
     fn a_top_up_gives_ten_points_for_each_full_hundred() {

@@ -140,6 +140,32 @@ async fn points_pay_for_no_reward() {
 }
 
 #[tokio::test]
+async fn a_rental_of_a_minute_brings_fewer_points_than_it_cost() {
+    for world in World::on_each_backend().await {
+        world.station("A", &[Some(1)]).await;
+        let rider = world.rider(500).await;
+        let package = json!({
+            "name": "By the minute", "duration_minutes": 60, "price": { "amount": "50.00", "currency": "NPR" },
+            "package_type": "hourly", "payment_model": "postpaid",
+        });
+        let staff = staff_token(&world.test, AdminRole::Admin).await;
+        let made = world.test.bearer(staff).post("/api/v1/admin/packages", package).await.ok();
+        let id = ride(&world, &rider, "one-minute", json!({ "package_id": made["id"] }), 1).await;
+        let row = world.rental(id).await;
+        assert_eq!((row.amount_paid_paisa.0, row.timely_return_bonus_awarded), (83, false));
+        let earned = by_source(&world, &rider).await;
+        assert_eq!(
+            earned["rental_complete"],
+            4,
+            "NPR 0.40 of NPR 0.83 on {}: {earned}",
+            world.test.backend()
+        );
+        assert!(earned.get("timely_return").is_none(), "{earned}");
+        world.all_books_agree().await;
+    }
+}
+
+#[tokio::test]
 async fn nobody_invites_themselves_with_another_account() {
     for world in World::on_each_backend().await {
         world.station("A", &[Some(1)]).await;
