@@ -3,6 +3,7 @@
 use super::next_rows;
 use crate::batch::Kind;
 use crate::csv;
+use entities::id::UserId;
 use entities::user;
 
 const HEADINGS: &str = "id,username,first_name,last_name,phone_number,email,status,referral_code,referred_by,created_at,deleted_at\r\n";
@@ -17,6 +18,12 @@ pub const KIND: Kind = Kind {
         }))
     },
 };
+
+/// A part of the file without the line of a rider who is forgotten. A field has no line breaks: no name may.
+pub(crate) fn without(text: &str, id: UserId) -> String {
+    let theirs = format!("{id},");
+    text.split_inclusive('\n').filter(|line| !line.starts_with(&theirs)).collect()
+}
 
 fn line(row: &user::Model) -> String {
     let text = |field: &Option<String>| csv::text(field.as_deref().unwrap_or_default());

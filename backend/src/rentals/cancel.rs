@@ -105,6 +105,12 @@ pub(crate) fn is_wished(row: &rental::Model) -> bool {
     row.rental_metadata.get(WISH).is_some()
 }
 
+/// The metadata of a rental without the rider's own words; nothing if there are none.
+pub(crate) fn without_reason(mut metadata: serde_json::Value) -> Option<serde_json::Value> {
+    *metadata.get_mut(WISH)? = "".into();
+    Some(metadata)
+}
+
 /// Asks the gateway that has the eject to give it back, once this transaction is committed.
 pub(crate) async fn call_off(tx: &Tx, command: CommandId) -> Result<()> {
     jobs::enqueue(tx, QUEUE.name, &CallOff { command }, tx.now(), Some(command.to_string())).await?;

@@ -66,7 +66,9 @@ async fn delete(tx: &Tx, id: UserId, agreed: Agreed, origin: &Origin) -> Result<
     refuse_money(tx, id, agreed).await?;
     session::revoke_all(tx, id).await?;
     forget::person(tx, id).await?;
-    trail::note(tx, origin, Deed::Delete, Trace::of(id)).await
+    // That it happened is remembered, not from where.
+    let origin = Origin { session: origin.session, ..Origin::default() };
+    trail::note(tx, &origin, Deed::Delete, Trace::of(id)).await
 }
 
 async fn refuse_staff(tx: &Tx, id: UserId) -> Result<()> {

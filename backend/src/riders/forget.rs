@@ -4,6 +4,7 @@ use crate::db::Tx;
 use crate::error::Result;
 use crate::media;
 use crate::random::READABLE;
+use crate::riders::forget_words;
 use entities::id::UserId;
 use entities::user::UserStatus;
 use entities::{
@@ -17,6 +18,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, Set};
 pub(super) async fn person(tx: &Tx, id: UserId) -> Result<()> {
     forget_messages(tx, id).await?;
     empty_account(tx, id).await?;
+    forget_words::and_places(tx, id).await?;
     // What was theirs alone.
     user_kyc::Entity::delete_many().filter(user_kyc::Column::UserId.eq(id)).exec(tx).await?;
     user_device::Entity::delete_many().filter(user_device::Column::UserId.eq(id)).exec(tx).await?;

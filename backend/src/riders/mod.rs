@@ -7,6 +7,7 @@ pub mod usage;
 
 pub mod deletion;
 mod forget;
+mod forget_words;
 
 use crate::app::App;
 use utoipa_axum::router::OpenApiRouter;

@@ -4,17 +4,24 @@ use super::{HARI, SITA, code_for, id_of, log_in, register, token_of, trail};
 use crate::identity::sign_in;
 use crate::media::{jpeg, upload};
 use crate::payments::{ask_for, open, press, verify};
-use crate::riders::Rider;
+use crate::riders::{Rider, bare_rental};
 use crate::staff::staff_token;
 use crate::test_app::TestApp;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Method;
 use backend::payments::audit;
 use entities::admin_profile::AdminRole;
+use entities::rental::RentalStatus;
 use entities::{
-    media_upload, notification, sms_fcm_log, transaction, user, user_audit_log, user_device,
-    user_leaderboard, user_profile, user_session,
+    idempotency_key, media_upload, notification, refund, rental, rental_issue, rental_location,
+    sms_fcm_log, staff_credential, transaction, user, user_audit_log, user_device, user_leaderboard,
+    user_profile, user_session,
 };
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, Set};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 
 const ACCOUNT: &str = "/api/v1/auth/account";
 
@@ -73,6 +80,98 @@ async fn nothing_of_a_deleted_rider_leads_to_them_and_the_books_still_agree() {
         assert!(findings.is_empty(), "{}: {findings:?}", test.backend());
         let rows = trail(&test, sita.id).await;
         assert!(rows.iter().any(|row| row.action == "DELETE" && row.entity_type == "User"), "{rows:?}");
+    }
+}
+
+#[tokio::test]
+async fn places_words_and_copies_of_a_deleted_rider_go_with_them() {
+    for test in TestApp::on_each_backend().await {
+        let staff = test.bearer(crate::permissions::token_of(&test, AdminRole::SuperAdmin).await);
+        // Somebody who worked here, and rode.
+        let new =
+            json!({ "email": "sita@chautari.example", "password": "a first password", "role": "admin" });
+        let colleague = staff.post("/api/v1/admin/profiles", new).await.ok();
+        let colleague = format!("/api/v1/admin/profiles/{}", colleague["id"].as_str().unwrap());
+        assert_eq!(staff.delete(&colleague).await.status, 204);
+        let sita = rider(&sign_in(&test, "sita@chautari.example").await);
+        let caller = test.bearer(&sita.token);
+        let rental = bare_rental(&test.app, sita.id).await;
+        let user = sita.id;
+        let written = test.app.db.write(move |tx| {
+            Box::pin(async move {
+                let over = rental::ActiveModel {
+                    status: Set(RentalStatus::Completed),
+                    started_at: Set(Some(tx.now())),
+                    ended_at: Set(Some(tx.now())),
+                    rental_metadata: Set(json!({ "cancel_wished": "Sita is ill" })),
+                    ..Default::default()
+                };
+                rental::Entity::update_many()
+                    .set(over)
+                    .filter(rental::Column::Id.eq(rental))
+                    .exec(tx)
+                    .await?;
+                user::Entity::update_many()
+                    .col_expr(user::Column::OpenRentals, Expr::value(0))
+                    .filter(user::Column::Id.eq(user))
+                    .exec(tx)
+                    .await?;
+                let place = rental_location::ActiveModel {
+                    id: Set(tx.new_uuid().into()),
+                    rental_id: Set(rental),
+                    latitude: Set(27.7),
+                    longitude: Set(85.3),
+                    accuracy: Set(5.0),
+                    recorded_at: Set(tx.now()),
+                };
+                rental_location::Entity::insert(place).exec_without_returning(tx).await?;
+                Ok(())
+            })
+        });
+        written.await.unwrap();
+        let report = json!({ "issue_type": "charging_issue", "description": "Sita's cable is broken" });
+        caller.post(&format!("/api/v1/rentals/{rental}/report-issue"), report).await.ok();
+        let opened = open(&test, &sita, "500.00").await;
+        press(&test, &opened.page, "pay").await;
+        verify(&test, &sita, &opened.intent_id).await.ok();
+        let paid = caller.get("/api/v1/payments/transactions?transaction_type=topup").await.ok();
+        let path = format!("/api/v1/payments/refunds/{}", paid["items"][0]["id"].as_str().unwrap());
+        let why = json!({ "reason": "Sita needs it", "amount": { "amount": "1.00", "currency": "NPR" } });
+        let asked = caller.post_once("give-it-back", &path, why).await.ok();
+        let reject = format!("/api/v1/admin/payments/refunds/{}/reject", asked["id"].as_str().unwrap());
+        staff.post_once("reject-it", &reject, json!({ "reason": "It was used." })).await.ok();
+        let order = json!({ "of": "users", "from": "2026-01-01", "until": "2026-01-31" });
+        let run = staff.post("/api/v1/admin/exports", order).await.ok();
+        test.drain_jobs().await;
+        let file = format!("/api/v1/admin/batches/{}/file", run["id"].as_str().unwrap());
+        let text = async || staff.get(&file).await.ok().as_str().unwrap().to_owned();
+        let before = text().await;
+        assert!(before.contains("sita@chautari.example"), "{before}");
+
+        let leave = caller.request(Method::DELETE, &format!("{ACCOUNT}?forfeit_balance=true"));
+        let mut leave = leave.header("user-agent", "ChautariApp/1.4").body(Body::empty()).unwrap();
+        leave.extensions_mut().insert(ConnectInfo(SocketAddr::from(([203, 0, 113, 9], 4_000))));
+        let left = caller.send(leave).await;
+        assert_eq!(left.status, 204, "{}", left.body);
+
+        let after = text().await;
+        assert_eq!(after.lines().count() + 1, before.lines().count(), "the others stay: {after}");
+        let db = test.app.db.read();
+        assert_eq!(rental_location::Entity::find().count(db).await.unwrap(), 0);
+        let theirs = idempotency_key::Column::UserId.eq(sita.id);
+        let left = format!(
+            "{after} {:?} {:?} {:?} {:?} {:?} {:?}",
+            rental::Entity::find().all(db).await.unwrap(),
+            rental_issue::Entity::find().all(db).await.unwrap(),
+            refund::Entity::find().all(db).await.unwrap(),
+            idempotency_key::Entity::find().filter(theirs).all(db).await.unwrap(),
+            staff_credential::Entity::find().all(db).await.unwrap(),
+            trail(&test, sita.id).await,
+        )
+        .to_lowercase();
+        for word in ["sita", "203.0.113.9", "chautariapp"] {
+            assert!(!left.contains(word), "{}: {word} is left in {left}", test.backend());
+        }
     }
 }
 
