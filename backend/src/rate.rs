@@ -179,6 +179,19 @@ impl AddressBlock {
     }
 }
 
+impl AddressBlock {
+    /// What one customer of a network may have of IPv6, the hosts of a /48; nothing for IPv4.
+    pub fn site(address: IpAddr) -> Option<Self> {
+        match address.to_canonical() {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => {
+                let bits = address.to_bits() & !(u128::MAX >> 48);
+                Some(Self(Ipv6Addr::from_bits(bits).into()))
+            }
+        }
+    }
+}
+
 impl fmt::Display for AddressBlock {
     /// The first address of the block.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -76,8 +76,8 @@ pub(super) async fn request_otp(
         .write(move |tx| {
             let (to, secret, counted) = (to.clone(), secret.clone(), counted.clone());
             Box::pin(async move {
-                store_code(tx, &to, &key, &secret).await?;
-                send_counts::take(tx, &to, &counted).await
+                let is_known = store_code(tx, &to, &key, &secret).await?;
+                send_counts::take(tx, &to, &counted, is_known).await
             })
         })
         .await?;
@@ -130,7 +130,8 @@ fn not_sent(cause: &str) -> Error {
     RequestRefusal::Unavailable.problem().retry_after_s(limits::OTP_RESEND_AFTER_S).into()
 }
 
-async fn store_code(tx: &Tx, identifier: &Identifier, key: &[u8; 32], code: &str) -> Result<()> {
+/// Answers whether the identifier is known.
+async fn store_code(tx: &Tx, identifier: &Identifier, key: &[u8; 32], code: &str) -> Result<bool> {
     // Many requests at once must not all pass the limits.
     tx.lock(Lock::OneTimeCodes).await?;
     refuse_too_many(tx, identifier).await?;
@@ -153,7 +154,7 @@ async fn store_code(tx: &Tx, identifier: &Identifier, key: &[u8; 32], code: &str
         created_at: Set(tx.now()),
     };
     otp_request::Entity::insert(row).exec_without_returning(tx).await?;
-    Ok(())
+    Ok(is_known)
 }
 
 async fn refuse_too_many(tx: &Tx, identifier: &Identifier) -> Result<()> {

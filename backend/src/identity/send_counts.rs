@@ -18,7 +18,8 @@ use sea_orm::{EntityTrait, Set};
 /// Who a code is counted for.
 #[derive(Clone, Debug)]
 pub(super) struct Counted {
-    network: Option<AddressBlock>,
+    /// The caller's network, and for IPv6 also the greater one that a single customer may have whole.
+    networks: [Option<AddressBlock>; 2],
     /// This machine's own requests (simulated riders, operators) meet no cap.
     is_free: bool,
     per_day: u32,
@@ -33,7 +34,10 @@ impl Counted {
             Identifier::Email(_) => app.settings.mail.codes_per_day,
         };
         Self {
-            network: limited.and(address.0).map(AddressBlock::network),
+            networks: [
+                limited.and(address.0).map(AddressBlock::network),
+                limited.and(address.0).and_then(AddressBlock::site),
+            ],
             is_free: address.0.is_some() && limited.is_none(),
             per_day,
         }
@@ -41,8 +45,9 @@ impl Counted {
 }
 
 /// Takes one code from every cap, or says which one is reached and until when. A refusal undoes the transaction, so
-/// what is refused is not counted.
-pub(super) async fn take(tx: &Tx, to: &Identifier, counted: &Counted) -> Result<()> {
+/// what is refused is not counted. People without an account get at most half of what everybody shares: strangers who
+/// ask for many codes leave the other half to riders.
+pub(super) async fn take(tx: &Tx, to: &Identifier, counted: &Counted, is_known: bool) -> Result<()> {
     if counted.is_free {
         return Ok(());
     }
@@ -50,20 +55,37 @@ pub(super) async fn take(tx: &Tx, to: &Identifier, counted: &Counted) -> Result<
     if let Identifier::Phone(number) = to {
         let block = &number[..number.len().saturating_sub(limits::OTP_BLOCK_DIGITS)];
         let most = limits::OTP_PER_BLOCK_PER_HOUR;
-        count(tx, &format!("numbers:{block}"), most, TimeDelta::hours(1), "numbers like this one").await?;
+        let (shared, whom) = (format!("numbers:{block}"), "numbers like this one");
+        count_shared(tx, &shared, most, TimeDelta::hours(1), whom, is_known).await?;
     }
-    if let Some(network) = &counted.network {
+    for (kind, network) in ["network", "site"].into_iter().zip(counted.networks) {
+        let Some(network) = network else { continue };
         let most = limits::OTP_PER_NETWORK_PER_DAY;
-        count(tx, &format!("network:{network}"), most, day, "your network").await?;
+        count(tx, &format!("{kind}:{network}"), most, day, "your network").await?;
     }
     let kind = match to {
         Identifier::Phone(_) => "texts",
         Identifier::Email(_) => "mails",
     };
     if counted.per_day > 0 {
-        count(tx, &format!("all:{kind}"), counted.per_day, day, "everybody").await?;
+        let shared = format!("all:{kind}");
+        count_shared(tx, &shared, counted.per_day, day, "everybody", is_known).await?;
     }
     Ok(())
+}
+
+async fn count_shared(
+    tx: &Tx,
+    what: &str,
+    most: u32,
+    window: TimeDelta,
+    whom: &str,
+    is_known: bool,
+) -> Result<()> {
+    if !is_known {
+        count(tx, &format!("{what}:new"), most.div_ceil(2), window, whom).await?;
+    }
+    count(tx, what, most, window, whom).await
 }
 
 async fn count(tx: &Tx, what: &str, most: u32, window: TimeDelta, whom: &str) -> Result<()> {

@@ -3,11 +3,15 @@
 use super::{HARI, SITA, code_for, log_in};
 use crate::identity::sign_in;
 use crate::test_app::{Answer, TestApp};
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Method;
 use backend::config::SmsProvider;
 use backend::limits;
 use entities::otp_send_count;
 use sea_orm::{EntityTrait, IntoActiveModel, PaginatorTrait};
 use serde_json::json;
+use std::net::SocketAddr;
 
 async fn ask(test: &TestApp, identifier: &str) -> Answer {
     test.anonymous_post("/api/v1/auth/otp/request", json!({ "identifier": identifier })).await
@@ -16,17 +20,22 @@ async fn ask(test: &TestApp, identifier: &str) -> Answer {
 #[tokio::test]
 async fn a_block_of_numbers_cannot_be_pumped() {
     for test in TestApp::on_each_backend().await {
-        for number in 0..limits::OTP_PER_BLOCK_PER_HOUR {
-            ask(&test, &format!("+9779841000{number:03}")).await.ok();
+        sign_in(&test, SITA).await;
+        let for_strangers = limits::OTP_PER_BLOCK_PER_HOUR / 2;
+        for number in 1..for_strangers {
+            ask(&test, &format!("+97798410001{number:02}")).await.ok();
             test.clock.advance_ms(1_000);
         }
         let refused = ask(&test, "+9779841000999").await;
-        assert_eq!(refused.headers["ratelimit-limit"], limits::OTP_PER_BLOCK_PER_HOUR.to_string());
+        assert_eq!(refused.headers["ratelimit-limit"], for_strangers.to_string());
         let wait_s: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
         assert!((1..=3_600).contains(&wait_s), "{wait_s}");
         refused.problem(429, "otp_too_many");
         assert!(test.app.otp_outbox.newest_code_for("+9779841000999").is_none(), "nothing was sent");
         ask(&test, "+9779841001999").await.ok();
+        // Strangers leave the other half to riders.
+        test.clock.advance_ms(61_000);
+        ask(&test, SITA).await.ok();
         test.clock.advance_ms(wait_s * 1_000);
         ask(&test, "+9779841000999").await.ok();
     }
@@ -47,9 +56,14 @@ async fn a_crowd_of_requests_does_not_slip_past_the_cap() {
 #[tokio::test]
 async fn a_day_has_so_many_codes_for_everybody() {
     let test = TestApp::with_settings(|settings| settings.sms.codes_per_day = 3).await;
-    for number in 0..3 {
-        ask(&test, &format!("+97798410{number}0000")).await.ok();
-    }
+    sign_in(&test, SITA).await;
+    ask(&test, "+9779841010000").await.ok();
+    // Strangers have their half.
+    ask(&test, "+9779841080000").await.problem(429, "otp_too_many");
+    test.clock.advance_ms(61_000);
+    ask(&test, SITA).await.ok();
+    test.clock.advance_ms(61_000);
+    ask(&test, SITA).await.problem(429, "otp_too_many");
     let refused = ask(&test, "+9779841090000").await;
     let wait_s: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
     refused.problem(429, "otp_too_many");
@@ -83,6 +97,35 @@ async fn a_network_has_so_many_codes_in_a_day() {
         written.await.unwrap();
         from([27, 34, 7, 200], 2_000).await.problem(429, "otp_too_many");
         from([27, 34, 8, 1], 3_000).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn a_customer_with_many_networks_has_no_more_codes_than_one() {
+    for test in TestApp::on_each_backend().await {
+        let from = async |address: &str, number: u32| {
+            let caller = test.anonymous();
+            let body = json!({ "identifier": format!("+97798410{number:05}") });
+            let request = caller.request(Method::POST, "/api/v1/auth/otp/request");
+            let request = request.header("content-type", "application/json");
+            let mut request = request.body(Body::from(body.to_string())).unwrap();
+            request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address.parse().unwrap(), 4_000)));
+            caller.send(request).await
+        };
+        from("2400:1a00:b:1::1", 1_000).await.ok();
+        let spent = otp_send_count::Entity::find().all(test.app.db.read()).await.unwrap();
+        let site = spent.into_iter().find(|row| row.scope.starts_with("site:2400:1a00:b::@")).unwrap();
+        let written = test.app.db.write(move |tx| {
+            let mut spent = site.clone().into_active_model();
+            spent.sent = sea_orm::Set(limits::OTP_PER_NETWORK_PER_DAY as i32);
+            Box::pin(async move {
+                otp_send_count::Entity::update(spent).exec(tx).await?;
+                Ok(())
+            })
+        });
+        written.await.unwrap();
+        from("2400:1a00:b:2::1", 2_000).await.problem(429, "otp_too_many");
+        from("2400:1a00:c:1::1", 3_000).await.ok();
     }
 }
 
