@@ -26,6 +26,7 @@ pub mod daily_aggregate;
 pub mod broadcast;
 pub mod command;
 pub mod device_sighting;
+pub mod former_rider;
 pub mod idempotency_key;
 pub mod incident;
 pub mod job;

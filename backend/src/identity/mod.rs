@@ -12,6 +12,7 @@ pub mod refresh;
 pub mod register;
 
 pub mod devices;
+pub(crate) mod former;
 pub mod sightings;
 
 mod code_log;

@@ -12,6 +12,7 @@ pub const QUEUE: Queue =
 
 async fn on_identity(app: App, job: Job) -> Result<()> {
     let news: identity::News = job.payload()?;
+    let key = app.secrets.otp_key;
     let given = app.db.write(move |tx| {
         let (job, news) = (job.clone(), news.clone());
         Box::pin(async move {
@@ -26,7 +27,10 @@ async fn on_identity(app: App, job: Job) -> Result<()> {
                     (user, awards.kyc, Source::Kyc)
                 }
             };
-            award(tx, tx.now(), user, points, source, &user.to_string()).await?;
+            // Who was forgotten and comes back has had them.
+            if identity::former::forgotten_at(tx, &key, user).await?.is_none() {
+                award(tx, tx.now(), user, points, source, &user.to_string()).await?;
+            }
             job.finish(tx).await
         })
     });

@@ -10,6 +10,7 @@ use crate::db::Tx;
 use crate::error::{Error, ProblemBody, Result};
 use crate::extract::{IdempotencyKey, Json};
 use crate::idempotency::{Answered, once};
+use crate::identity::former;
 use crate::points;
 use crate::rate::ClientAddress;
 use axum::extract::State;
@@ -63,10 +64,10 @@ pub(crate) async fn apply(
 ) -> Result<Answered> {
     let code = code::parse(&request.coupon_code, "/coupon_code")?;
     let guess = app.coupon_guesses.begin(rider.user_id, address.limited(&app))?;
-    let wanted = code.clone();
+    let (wanted, secret) = (code.clone(), app.secrets.otp_key);
     let applied = once(&app, rider.user_id, "promotions/coupons/apply", key, &wanted, move |tx| {
         let code = code.clone();
-        Box::pin(async move { Ok((StatusCode::OK, redeem(tx, rider.user_id, &code).await?)) })
+        Box::pin(async move { Ok((StatusCode::OK, redeem(tx, &secret, rider.user_id, &code).await?)) })
     });
     let applied = applied.await;
     let unknown = Refusal::CouponNotFound.problem().kind.code;
@@ -76,11 +77,16 @@ pub(crate) async fn apply(
     applied
 }
 
-async fn redeem(tx: &Tx, user: UserId, code: &str) -> Result<Applied> {
+async fn redeem(tx: &Tx, secret: &[u8; 32], user: UserId, code: &str) -> Result<Applied> {
     refuse_staff(tx, user).await?;
     let found = coupon::Entity::find().filter(coupon::Column::Code.eq(code)).one(tx).await?;
     let found = found.ok_or(Refusal::CouponNotFound)?;
     terms::check(&found, tx.now())?;
+    // What everybody may use counts for the person, also after the account was deleted.
+    let was_here = former::forgotten_at(tx, secret, user).await?;
+    if found.is_public && was_here.is_some_and(|until| found.created_at < until) {
+        return Err(Refusal::CouponAlreadyUsed.into());
+    }
     let coupon = count_use(tx, found.id).await?;
     let before = coupon_usage::Entity::find()
         .filter(coupon_usage::Column::CouponId.eq(coupon.id))

@@ -7,7 +7,7 @@ use crate::app_config;
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::jobs::{Job, Queue};
-use crate::{news, points, rentals};
+use crate::{identity, news, points, rentals};
 use entities::id::{RentalId, UserId};
 use entities::referral::{self, Column, ReferralEnd, ReferralStatus};
 use entities::rental::{self, RentalStatus};
@@ -59,17 +59,18 @@ async fn on_rentals(app: App, job: Job) -> Result<()> {
     else {
         return Ok(());
     };
+    let key = app.secrets.otp_key;
     let rewarded = app.db.write(move |tx| {
         let job = job.clone();
         Box::pin(async move {
-            reward(tx, rental, user).await?;
+            reward(tx, &key, rental, user).await?;
             job.finish(tx).await
         })
     });
     rewarded.await
 }
 
-async fn reward(tx: &Tx, id: RentalId, user: UserId) -> Result<()> {
+async fn reward(tx: &Tx, key: &[u8; 32], id: RentalId, user: UserId) -> Result<()> {
     let pending = referral::Entity::find()
         .filter(Column::ReferredUserId.eq(user))
         .filter(Column::Status.eq(ReferralStatus::Pending))
@@ -84,7 +85,7 @@ async fn reward(tx: &Tx, id: RentalId, user: UserId) -> Result<()> {
     if !counts || !in_time {
         return Ok(());
     }
-    let end = refused(tx, &pending).await?;
+    let end = refused(tx, key, &pending).await?;
     let awards = if end.is_none() { awards(tx).await? } else { Awards { inviter: 0, invitee: 0 } };
     let change = referral::ActiveModel {
         status: Set(if end.is_none() { ReferralStatus::Completed } else { ReferralStatus::Expired }),
@@ -113,7 +114,7 @@ async fn reward(tx: &Tx, id: RentalId, user: UserId) -> Result<()> {
 }
 
 /// Why nobody is rewarded although the newcomer rides, if so.
-async fn refused(tx: &Tx, pending: &referral::Model) -> Result<Option<ReferralEnd>> {
+async fn refused(tx: &Tx, key: &[u8; 32], pending: &referral::Model) -> Result<Option<ReferralEnd>> {
     let referrer = user::Entity::find_by_id(pending.referrer_id).one(tx).await?;
     let newcomer = user::Entity::find_by_id(pending.referred_user_id).one(tx).await?;
     let (Some(referrer), Some(newcomer)) = (referrer, newcomer) else {
@@ -122,6 +123,8 @@ async fn refused(tx: &Tx, pending: &referral::Model) -> Result<Option<ReferralEn
     if referrer.status != UserStatus::Active || referrer.deleted_at.is_some() {
         return Ok(Some(ReferralEnd::AccountClosed));
     }
-    let is_one = people::are_one(tx, &referrer, &newcomer).await?;
+    // Who deleted an account and comes back is no newcomer.
+    let came_back = identity::former::forgotten_at(tx, key, newcomer.id).await?.is_some();
+    let is_one = came_back || people::are_one(tx, &referrer, &newcomer).await?;
     Ok(is_one.then_some(ReferralEnd::SamePerson))
 }

@@ -5,8 +5,8 @@ use crate::auth::Rider;
 use crate::db::Tx;
 use crate::error::{ProblemBody, RequestRefusal, Result};
 use crate::extract::Query;
-use crate::identity::session;
 use crate::identity::trail::{self, Deed, Origin, Trace};
+use crate::identity::{former, session};
 use crate::payments::book;
 use crate::riders::{Refusal, forget};
 use axum::extract::State;
@@ -42,15 +42,16 @@ pub(super) async fn delete_account(
     State(app): State<App>,
     Query(agreed): Query<Agreed>,
 ) -> Result<StatusCode> {
+    let key = app.secrets.otp_key;
     let write = app.db.write(move |tx| {
         let origin = origin.clone().within(rider.session_id);
-        Box::pin(async move { delete(tx, rider.user_id, agreed, &origin).await })
+        Box::pin(async move { delete(tx, &key, rider.user_id, agreed, &origin).await })
     });
     write.await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn delete(tx: &Tx, id: UserId, agreed: Agreed, origin: &Origin) -> Result<()> {
+async fn delete(tx: &Tx, key: &[u8; 32], id: UserId, agreed: Agreed, origin: &Origin) -> Result<()> {
     // From here on no rental of theirs can begin: that takes a seat in this row.
     let locked = user::Entity::update_many()
         .col_expr(user::Column::UpdatedAt, Expr::value(tx.now()))
@@ -65,6 +66,7 @@ async fn delete(tx: &Tx, id: UserId, agreed: Agreed, origin: &Origin) -> Result<
     refuse_rentals(tx, id).await?;
     refuse_money(tx, id, agreed).await?;
     session::revoke_all(tx, id).await?;
+    former::remember(tx, key, id).await?;
     forget::person(tx, id).await?;
     // That it happened is remembered, not from where.
     let origin = Origin { session: origin.session, ..Origin::default() };

@@ -103,6 +103,7 @@ macro_rules! for_every_entity {
         $action!(otp_send_count);
         $action!(user_session);
         $action!(device_sighting);
+        $action!(former_rider);
         $action!(staff_credential);
         $action!(staff_recovery_code);
         $action!(staff_session);

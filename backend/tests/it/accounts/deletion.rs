@@ -6,7 +6,7 @@ use crate::media::{jpeg, upload};
 use crate::payments::{ask_for, open, press, verify};
 use crate::riders::{Rider, bare_rental};
 use crate::staff::staff_token;
-use crate::test_app::TestApp;
+use crate::test_app::{Caller, TestApp};
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Method;
@@ -14,7 +14,7 @@ use backend::payments::audit;
 use entities::admin_profile::AdminRole;
 use entities::rental::RentalStatus;
 use entities::{
-    idempotency_key, media_upload, notification, refund, rental, rental_issue, rental_location,
+    former_rider, idempotency_key, media_upload, notification, refund, rental, rental_issue, rental_location,
     sms_fcm_log, staff_credential, transaction, user, user_audit_log, user_device, user_leaderboard,
     user_profile, user_session,
 };
@@ -188,6 +188,65 @@ async fn the_number_of_a_deleted_rider_is_a_strangers() {
         let code = code_for(&test, HARI).await;
         let referral = json!({ "referral_code": gone["user"]["referral_code"] });
         register(&test, HARI, &code, referral).await.problem(422, "referral_code_unknown");
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_and_comes_back_gets_nothing_a_second_time() {
+    for test in TestApp::on_each_backend().await {
+        let admin = test.bearer(crate::permissions::token_of(&test, AdminRole::Admin).await);
+        let coupon = |code: &str| {
+            json!({
+                "code": code, "name": "Welcome", "points_value": 50, "is_public": true,
+                "valid_from": "2026-01-01T00:00:00Z", "valid_until": "2026-02-01T00:00:00Z",
+            })
+        };
+        admin.post("/api/v1/admin/coupons", coupon("WELCOME51")).await.ok();
+        test.drain_jobs().await;
+        let points = async |caller: &Caller<'_>| {
+            test.drain_jobs().await;
+            caller.get("/api/v1/points/summary").await.ok()["current"].clone()
+        };
+        let papers = async |caller: &Caller<'_>, seed: u8| {
+            let (front, back) =
+                (upload(caller, "kyc", &jpeg(seed)).await, upload(caller, "kyc", &jpeg(seed + 1)).await);
+            let papers = json!({
+                "citizenship_number": "27-01-70-12345",
+                "citizenship_front_image": front["id"], "citizenship_back_image": back["id"],
+            });
+            caller.post("/api/v1/users/kyc", papers).await.ok();
+        };
+        let apply = async |caller: &Caller<'_>, key: &str, code: &str| {
+            let body = json!({ "coupon_code": code });
+            caller.post_once(key, "/api/v1/promotions/coupons/apply", body).await
+        };
+        let caller = test.bearer(token_of(&sign_in(&test, SITA).await));
+        papers(&caller, 1).await;
+        apply(&caller, "welcome-me", "WELCOME51").await.ok();
+        assert_eq!(points(&caller).await, 100);
+        assert_eq!(caller.delete(ACCOUNT).await.status, 204);
+
+        test.clock.advance_ms(61_000);
+        let caller = test.bearer(token_of(&sign_in(&test, SITA).await));
+        assert_eq!(points(&caller).await, 0, "{}", test.backend());
+        apply(&caller, "welcome-back", "WELCOME51").await.problem(409, "coupon_already_used");
+        admin.post("/api/v1/admin/coupons", coupon("DASHAIN-2026")).await.ok();
+        apply(&caller, "a-new-one", "DASHAIN-2026").await.ok();
+        assert_eq!(points(&caller).await, 50, "{}", test.backend());
+
+        // With another number, and the same paper.
+        let caller = test.bearer(token_of(&sign_in(&test, HARI).await));
+        assert_eq!(points(&caller).await, 50);
+        papers(&caller, 3).await;
+        let path = "/api/v1/admin/kyc/submissions";
+        let waiting = admin.get(path).await.ok()["items"][0]["id"].as_str().unwrap().to_owned();
+        let seen = admin.get(&format!("{path}/{waiting}")).await.ok();
+        let yes = json!({ "submitted_at": seen["submitted_at"] });
+        admin.post(&format!("{path}/{waiting}/approve"), yes).await.ok();
+        assert_eq!(points(&caller).await, 50, "{}", test.backend());
+        let kept = former_rider::Entity::find().all(test.app.db.read()).await.unwrap();
+        assert!(kept.iter().all(|row| row.identity_hash.len() == 64), "{kept:?}");
+        assert_eq!(kept.len(), 2);
     }
 }
 

@@ -133,6 +133,12 @@ create table otp_send_counts (
 );
 create index otp_send_counts_expires on otp_send_counts (expires_at);
 
+-- Ours. Keyed hashes of numbers, addresses and papers of deleted accounts: what is given once is not given again.
+create table former_riders (
+    identity_hash text not null primary key,
+    forgotten_at timestamptz not null
+);
+
 -- Ours. A rider's signed-in app. Rotation revokes the row and writes the next one of its family.
 create table user_sessions (
     id uuid not null primary key,

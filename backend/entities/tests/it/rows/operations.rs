@@ -188,6 +188,12 @@ impl Sample for otp_send_count::Entity {
     }
 }
 
+impl Sample for former_rider::Entity {
+    fn sample() -> former_rider::Model {
+        former_rider::Model { identity_hash: "identity hash".to_owned(), forgotten_at: at(2) }
+    }
+}
+
 impl Sample for device_sighting::Entity {
     fn sample() -> device_sighting::Model {
         device_sighting::Model { device_hash: "device hash".to_owned(), user_id: id(), first_seen_at: at(2) }
