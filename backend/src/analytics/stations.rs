@@ -36,6 +36,7 @@ pub(crate) enum Sort {
 #[into_params(parameter_in = Query)]
 pub(crate) struct Ranking {
     /// `rentals` or `paid`; `rentals` if absent.
+    #[param(inline)]
     #[serde(default)]
     sort: Sort,
     /// Stations, 1–100; 20 if absent.

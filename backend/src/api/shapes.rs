@@ -5,7 +5,7 @@ use crate::page::Cursor;
 use std::collections::BTreeMap;
 use utoipa::Number;
 use utoipa::openapi::path::{HttpMethod, Parameter, ParameterIn};
-use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::schema::{ArrayItems, SchemaType, Type};
 use utoipa::openapi::{Object, RefOr, Schema};
 
 /// `GET /api/v1/rentals/{id}` is `get_rentals_by_id`: no two operations have one name.
@@ -69,15 +69,34 @@ pub(super) fn open_what_is_flattened(schemas: &mut BTreeMap<String, RefOr<Schema
             _ => None,
         })
         .collect();
-    for schema in schemas.values_mut() {
-        let RefOr::T(Schema::AllOf(together)) = schema else { continue };
-        for item in &mut together.items {
-            if let RefOr::Ref(to) = item
-                && let Some(open) = closed.get(&to.ref_location)
-            {
-                *item = RefOr::T(open.clone());
+    schemas.values_mut().for_each(|schema| open_below(schema, &closed));
+}
+
+/// A page has its items' schema inside of its own, so they are looked for everywhere.
+fn open_below(schema: &mut RefOr<Schema>, closed: &BTreeMap<String, Schema>) {
+    let RefOr::T(schema) = schema else { return };
+    match schema {
+        Schema::AllOf(together) => {
+            for item in &mut together.items {
+                if let RefOr::Ref(to) = item
+                    && let Some(open) = closed.get(&to.ref_location)
+                {
+                    *item = RefOr::T(open.clone());
+                }
+                open_below(item, closed);
             }
         }
+        Schema::OneOf(either) => either.items.iter_mut().for_each(|item| open_below(item, closed)),
+        Schema::AnyOf(either) => either.items.iter_mut().for_each(|item| open_below(item, closed)),
+        Schema::Array(list) => {
+            if let ArrayItems::RefOrSchema(item) = &mut list.items {
+                open_below(item, closed);
+            }
+        }
+        Schema::Object(object) => {
+            object.properties.values_mut().for_each(|field| open_below(field, closed));
+        }
+        _ => {}
     }
 }
 

@@ -13,8 +13,10 @@ use entities::admin_profile::AdminRole;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::sync::LazyLock;
-use utoipa::ToSchema;
 use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// The name of the extension in the description.
 pub const EXTENSION: &str = "x-permission";
@@ -26,7 +28,7 @@ const SUPER_ADMINS: &[AdminRole] = &[AdminRole::SuperAdmin];
 macro_rules! permissions {
     ($($variant:ident = $word:literal $roles:ident $says:literal,)+) => {
         /// One thing that a member of staff may or may not do.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum Permission {
             $(#[doc = $says] #[serde(rename = $word)] $variant,)+
         }
@@ -50,6 +52,19 @@ macro_rules! permissions {
                 match self { $(Self::$variant => $says,)+ }
             }
         }
+
+        // Not derived: a derive inside of a macro does not see the words.
+        impl PartialSchema for Permission {
+            fn schema() -> RefOr<Schema> {
+                let words = ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .description(Some("One thing that a member of staff may or may not do."))
+                    .enum_values(Some([$($word),+]));
+                words.build().into()
+            }
+        }
+
+        impl ToSchema for Permission {}
     };
 }
 

@@ -66,6 +66,7 @@ pub(super) struct Fitness {
 /// What staff may say of a power bank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = WantedPowerBankStatus)]
 pub(super) enum Wanted {
     /// It may be rented; if it is in no slot it is `missing` until a station reads it.
     Available,

@@ -47,6 +47,7 @@ pub struct Lines {
 /// A day whose payments shall be compared.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = WantedReport)]
 pub struct Wanted {
     /// A provider that is set up here.
     pub provider: String,
