@@ -76,7 +76,7 @@ impl Operation {
                     value => value.clone(),
                 };
                 let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                format!("{}={value}", parameter["name"].as_str().unwrap())
+                format!("{}={}", parameter["name"].as_str().unwrap(), escaped(&value))
             })
             .collect();
         if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
@@ -91,6 +91,15 @@ impl Operation {
                 && parameter["name"].as_str().is_some_and(|given| given.eq_ignore_ascii_case(name))
         })
     }
+}
+
+/// As it stands in an address.
+fn escaped(value: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    value.bytes().map(byte).collect()
 }
 
 /// A value that a schema allows.

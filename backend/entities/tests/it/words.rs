@@ -26,6 +26,7 @@ async fn a_check_has_exactly_the_words_of_its_enum() {
         user_device.DeviceType: user_device::Platform;
         app_config.DataType: app_config::ConfigDataType;
         media_upload.FileType: media_upload::MediaFileType;
+        media_upload.Purpose: media_upload::MediaPurpose;
         station.Status: station::StationStatus;
         station_media.MediaType: station_media::StationMediaType;
         station_slot.Status: station_slot::SlotStatus;

@@ -77,6 +77,7 @@ create table user_devices (
     created_at timestamptz not null
 );
 create index user_devices_user on user_devices (user_id);
+create index user_devices_fcm_token on user_devices (fcm_token) where fcm_token is not null;
 
 -- A setting that staff may change while the system runs.
 create table app_configs (
