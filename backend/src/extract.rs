@@ -27,6 +27,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
                 RequestRefusal::MalformedRequest.problem().detail("The body ended before it was complete.")
             }
         })?;
+        if body.trim_ascii_start().starts_with(b"[") {
+            // Every body is an object. The parser would also take a list of its fields' values.
+            return Err(Problem::invalid("", "must be an object"));
+        }
         parse_json(&body).map(Self)
     }
 }

@@ -15,12 +15,13 @@ use entities::id::{MediaUploadId, UserId};
 use entities::media_upload::{self, MediaFileType, MediaPurpose};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 /// What a form with a picture has.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the form; the parts are read one by one")]
 pub(super) struct UploadForm {
     /// A JPEG, PNG or WebP picture of at most 8 MiB and 24 million pixels.

@@ -4,9 +4,10 @@ use super::detail::{self, Rental};
 use crate::app::App;
 use crate::auth::Rider;
 use crate::calendar::{end_of_day_in_nepal, start_of_day_in_nepal};
-use crate::error::{ProblemBody, Result};
+use crate::error::{Problem, ProblemBody, Result};
 use crate::extract::{Json, Query};
 use crate::page::{Cursor, Page, PageQuery};
+use crate::stations::description::is_serial;
 use axum::extract::State;
 use chrono::NaiveDate;
 use entities::id::StationId;
@@ -31,7 +32,7 @@ pub struct Filter {
     #[param(example = "2026-01-31")]
     pub end_date: Option<NaiveDate>,
     /// Begun at the station of this serial number.
-    #[param(max_length = 32, example = "KTM-001")]
+    #[param(min_length = 1, max_length = 32, pattern = "^[A-Za-z0-9-]+$", example = "KTM-001")]
     pub station_sn: Option<String>,
 }
 
@@ -73,9 +74,8 @@ pub(crate) async fn list(
 
 /// The station of that serial number, for filters: one that does not exist has no rentals.
 pub(super) async fn station_named(db: &impl ConnectionTrait, serial: &str) -> Result<Option<StationId>> {
-    // PostgreSQL takes no text with this character, and no station has it.
-    if serial.contains('\0') {
-        return Ok(None);
+    if !is_serial(serial) {
+        return Err(Problem::invalid("station_sn", "is no serial number of a station").into());
     }
     let named = station::Entity::find().filter(station::Column::SerialNumber.eq(serial));
     Ok(named.one(db).await?.map(|station| station.id))

@@ -32,7 +32,7 @@ pub struct Filter {
     /// Only of this rider.
     pub user_id: Option<UserId>,
     /// Only begun at the station of this serial number.
-    #[param(max_length = 32, example = "KTM-001")]
+    #[param(min_length = 1, max_length = 32, pattern = "^[A-Za-z0-9-]+$", example = "KTM-001")]
     pub station_sn: Option<String>,
     /// Asked for on this day in Kathmandu, or later.
     #[param(example = "2026-01-15")]

@@ -87,7 +87,7 @@ impl Description {
 }
 
 /// 1 to 32 letters, digits and dashes, and no word that is a path.
-pub(super) fn is_serial(text: &str) -> bool {
+pub(crate) fn is_serial(text: &str) -> bool {
     let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     (1..=32).contains(&text.len()) && text.bytes().all(letters) && !RESERVED.contains(&text)
 }
