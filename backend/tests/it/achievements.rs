@@ -1,9 +1,11 @@
 //! Goals are reached by riding, and rewarded once.
 
 use crate::riders::{Rider, bare_rental, rider};
+use crate::staff::staff_token;
 use crate::test_app::TestApp;
 use backend::news;
 use backend::rentals::News;
+use entities::admin_profile::AdminRole;
 use entities::rental::{self, RentalStatus};
 use entities::user_achievement;
 use sea_orm::sea_query::Expr;
@@ -69,5 +71,32 @@ async fn the_first_rental_and_the_fifth_timely_return_are_rewarded_once() {
         let reached: Vec<_> =
             titles.filter(|title| title == "First Rental" || title == "Punctual User").collect();
         assert_eq!(reached.len(), 2, "{inbox}");
+    }
+}
+
+#[tokio::test]
+async fn staff_see_what_came_of_every_goal() {
+    for test in TestApp::on_each_backend().await {
+        let (punctual, late) = (rider(&test.app).await, rider(&test.app).await);
+        let staff = test.bearer(staff_token(&test, AdminRole::Admin).await);
+        let seen = async || staff.get("/api/v1/admin/achievements/analytics").await.ok();
+        let numbers = |seen: &serde_json::Value, name: &str| {
+            let goal = seen["items"].as_array().unwrap().iter().find(|goal| goal["name"] == name).cloned();
+            let goal = goal.unwrap();
+            json!([goal["unlocked"], goal["in_progress"], goal["points_awarded"]])
+        };
+        assert_eq!(numbers(&seen().await, "First Rental"), json!([0, 0, 0]));
+        complete(&test, &punctual, true, 2).await;
+        complete(&test, &punctual, true, 1).await;
+        complete(&test, &late, false, 1).await;
+        let after = seen().await;
+        assert_eq!(numbers(&after, "First Rental"), json!([2, 0, 100]), "{}", test.backend());
+        assert_eq!(numbers(&after, "Rental Master"), json!([0, 2, 0]), "{}", test.backend());
+        assert_eq!(numbers(&after, "Punctual User"), json!([0, 1, 0]), "{}", test.backend());
+        assert_eq!(after["points_awarded"], 100);
+        test.bearer(&late.token)
+            .get("/api/v1/admin/achievements/analytics")
+            .await
+            .problem(401, "unauthenticated");
     }
 }

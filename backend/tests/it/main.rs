@@ -35,6 +35,7 @@ mod permutations;
 mod places;
 mod points;
 mod points_life;
+mod promised;
 mod promotions;
 mod providers;
 mod reconciliation;

@@ -131,7 +131,10 @@ impl PushWorld {
 async fn every_telephone_of_the_rider_rings_once_and_the_inbox_has_it_too() {
     for world in PushWorld::each().await {
         world.device("token-of-the-phone").await;
-        world.device("token-of-the-tablet").await;
+        let tablet = json!({
+            "device_id": "a-tablet-of-this-test", "device_type": "android", "fcm_token": "token-of-the-tablet",
+        });
+        world.test.bearer(&world.rider.token).post("/api/v1/auth/device", tablet).await.ok();
         assert_eq!(world.tell("first").await, Notified::Written);
         assert_eq!(world.tell("first").await, Notified::WrittenBefore);
         world.test.drain_jobs().await;
