@@ -89,7 +89,8 @@ create table power_banks (
     created_at timestamptz not null,
     check (current_slot is null or current_station is not null)
 );
-create index power_banks_station on power_banks (current_station);
+-- With the status, or SQLite reads every bank of the network that is available.
+create index power_banks_station on power_banks (current_station, status);
 create index power_banks_status on power_banks (status, id);
 
 -- A station that a rider marked.
