@@ -68,7 +68,7 @@ impl Settings {
         self.payments.check().map_err(anyhow::Error::msg)?;
         self.backend.check().map_err(anyhow::Error::msg)?;
         self.cache.check().map_err(anyhow::Error::msg)?;
-        self.media.cloudinary.check().map_err(anyhow::Error::msg)?;
+        self.media.check().map_err(anyhow::Error::msg)?;
         for (key, address) in [
             ("gateway.control_listen", self.gateway.control_listen),
             ("backend.internal_listen", self.backend.internal_listen),

@@ -20,6 +20,7 @@ pub mod cloudinary;
 pub mod esewa;
 pub mod fcm;
 pub mod khalti;
+pub mod s3;
 pub mod smtp;
 pub mod sparrow;
 

@@ -6,6 +6,7 @@ use doubles::cloudinary::Cloudinary;
 use doubles::esewa::{self, Esewa};
 use doubles::fcm::Fcm;
 use doubles::khalti::Khalti;
+use doubles::s3::S3;
 use doubles::smtp::Smtp;
 use doubles::sparrow::Sparrow;
 use doubles::stripe::Stripe;
@@ -32,6 +33,8 @@ const SMTP_PORT: u16 = 7507;
 const MESSAGES_KEY: &str = "double-of-messages";
 /// Where Cloudinary is.
 const CLOUDINARY_PORT: u16 = 7508;
+/// Where the S3-compatible store is.
+const S3_PORT: u16 = 7509;
 /// Khalti's key; any will do between the two programs.
 const KHALTI_KEY: &str = "double-of-khalti";
 /// Stripe's key and the secret of its webhooks.
@@ -48,6 +51,8 @@ async fn main() -> io::Result<()> {
     let cloudinary = Cloudinary::new("double", "key", "secret");
     let cloudinary = Double::serve(listen(CLOUDINARY_PORT).await?, cloudinary, world.clone())?;
     let pictures = cloudinary.base_url();
+    let s3 =
+        Double::serve(listen(S3_PORT).await?, S3::new("pictures", "local", "key", "secret"), world.clone())?;
     let fcm = Double::serve(listen(FCM_PORT).await?, Fcm::new(), world.clone())?;
     let sparrow = Sparrow::new(MESSAGES_KEY, "Chautari");
     let sparrow = Double::serve(listen(SPARROW_PORT).await?, sparrow, world.clone())?;
@@ -65,6 +70,7 @@ async fn main() -> io::Result<()> {
          \n[sms.aakash]\nauth_token = \"{MESSAGES_KEY}\"\nbase_url = \"{}\"\n\
          \n[mail]\nprovider = \"smtp\"\nurl = \"{}\"\nfrom = \"Chautari <help@chautari.example>\"\n\
          \n[media.cloudinary]\ncloud_name = \"double\"\napi_key = \"key\"\napi_secret = \"secret\"\napi_base_url = \"{pictures}\"\ndelivery_base_url = \"{pictures}\"\n\
+         \n# or, instead of Cloudinary\n# [media.s3]\n# endpoint = \"{}\"\n# bucket = \"pictures\"\n# region = \"local\"\n# access_key_id = \"key\"\n# secret_access_key = \"secret\"\n\
          \nWhat they were asked: curl {khalti}/_double\n\
          How they can fail: curl {khalti}/_double/misbehave --json '{{\"what\":\"html_page\",\"status\":502,\"times\":3}}'",
         esewa::TEST_PRODUCT,
@@ -74,6 +80,7 @@ async fn main() -> io::Result<()> {
         sparrow.base_url(),
         aakash.base_url(),
         smtp.url(),
+        s3.base_url(),
     );
     std::future::pending().await
 }

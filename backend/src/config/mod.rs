@@ -153,8 +153,60 @@ impl CacheSettings {
 pub struct MediaSettings {
     /// Where riders' and staff's pictures are kept; without it uploads are refused.
     pub directory: String,
+    /// Keeps them in a bucket instead, once it is set.
+    pub s3: S3Settings,
     /// Keeps them at Cloudinary instead, once it is set.
     pub cloudinary: CloudinarySettings,
+}
+
+impl MediaSettings {
+    /// What is missing or too much, in a sentence that names the key.
+    pub fn check(&self) -> Result<(), String> {
+        self.s3.check()?;
+        self.cloudinary.check()?;
+        if self.s3.is_set() && self.cloudinary.is_set() {
+            return Err(
+                "media.s3 and media.cloudinary are both set; pictures are kept in one place".to_owned()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// `[media.s3]`: a bucket of S3 or of whatever speaks like it, used once it has a name and keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct S3Settings {
+    /// Where the store is, `https://host`, and the bucket below it; empty for Amazon's own address in the region.
+    pub endpoint: String,
+    /// The bucket; nobody but this program needs to read it.
+    pub bucket: String,
+    /// Its region, as in `ap-south-1`; other stores often take any word.
+    pub region: String,
+    /// The id of a key that may put, get and delete objects.
+    pub access_key_id: String,
+    /// The key's secret, with which calls are signed.
+    pub secret_access_key: Secret,
+}
+
+impl S3Settings {
+    /// Whether pictures are kept there.
+    pub fn is_set(&self) -> bool {
+        !(self.bucket.is_empty() || self.region.is_empty() || self.access_key_id.is_empty())
+            && !self.secret_access_key.is_empty()
+    }
+
+    /// What is missing, in a sentence that names the key.
+    pub fn check(&self) -> Result<(), String> {
+        if *self != Self::default() && !self.is_set() {
+            return Err("media.s3 needs bucket, region, access_key_id and secret_access_key".to_owned());
+        }
+        let is_address = ["https://", "http://"].iter().any(|scheme| self.endpoint.starts_with(scheme));
+        if !(self.endpoint.is_empty() || is_address) {
+            return Err("media.s3.endpoint must be a URL, like https://s3.example.com".to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// `[media.cloudinary]`: used once it has a cloud name, a key and a secret.

@@ -4,7 +4,7 @@ use super::Refusal;
 use super::cloudinary::Cloudinary;
 use super::link;
 use crate::clock::Clock;
-use crate::config::{MediaSettings, Secrets};
+use crate::config::{MediaSettings, S3Settings, Secrets};
 use crate::error::{Error, Problem, Result};
 use crate::limits;
 use crate::rate::Rate;
@@ -13,16 +13,17 @@ use chrono::{DateTime, Utc};
 use entities::id::UserId;
 use governor::Quota;
 use hmac::{Hmac, KeyInit, Mac};
+use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, RetryConfig};
 use sha2::Sha256;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// One place where pictures are kept.
 enum Store {
-    /// A directory, or anything else that `object_store` knows.
+    /// A directory, a bucket, or anything else that `object_store` knows.
     Objects(Arc<dyn ObjectStore>),
     /// An account at Cloudinary.
     Cloudinary(Cloudinary),
@@ -40,13 +41,16 @@ pub struct Media {
 }
 
 impl Media {
-    /// Cloudinary or the local directory of the settings, made if it is missing; without either every upload is
+    /// Cloudinary, the bucket, or the local directory of the settings, made if it is missing; without either every upload is
     /// refused.
     pub fn from_settings(settings: &MediaSettings, secrets: &Secrets, clock: Clock) -> Result<Self> {
-        settings.cloudinary.check().map_err(Error::internal)?;
-        let store = match settings.cloudinary.is_set() {
-            true => Some(Store::Cloudinary(Cloudinary::new(settings.cloudinary.clone(), clock.clone())?)),
-            false => local(&settings.directory)?.map(Store::Objects),
+        settings.check().map_err(Error::internal)?;
+        let store = if settings.cloudinary.is_set() {
+            Some(Store::Cloudinary(Cloudinary::new(settings.cloudinary.clone(), clock.clone())?))
+        } else if settings.s3.is_set() {
+            Some(Store::Objects(bucket(&settings.s3)?))
+        } else {
+            local(&settings.directory)?.map(Store::Objects)
         };
         let quota = Quota::with_period(limits::UPLOAD_EVERY).map(|q| q.allow_burst(limits::UPLOADS_BURST));
         let quota = quota.ok_or_else(|| Error::internal("uploads: a pause of nothing"))?;
@@ -87,7 +91,7 @@ impl Media {
     pub(super) async fn put(&self, path: &Path, bytes: Vec<u8>) -> Result<()> {
         match self.at()? {
             Store::Objects(objects) => {
-                objects.put(path, bytes.into()).await.map_err(anyhow::Error::from)?;
+                objects.put(path, bytes.into()).await.map_err(not_done)?;
                 Ok(())
             }
             Store::Cloudinary(cloudinary) => cloudinary.put(path, bytes).await,
@@ -98,9 +102,9 @@ impl Media {
     pub(super) async fn read(&self, path: &Path) -> Result<Option<Bytes>> {
         match self.at()? {
             Store::Objects(objects) => match objects.get(path).await {
-                Ok(found) => Ok(Some(found.bytes().await.map_err(anyhow::Error::from)?)),
+                Ok(found) => Ok(Some(found.bytes().await.map_err(not_done)?)),
                 Err(object_store::Error::NotFound { .. }) => Ok(None),
-                Err(error) => Err(Error::Internal(error.into())),
+                Err(error) => Err(not_done(error)),
             },
             Store::Cloudinary(cloudinary) => cloudinary.read(path).await,
         }
@@ -111,7 +115,7 @@ impl Media {
         match self.at()? {
             Store::Objects(objects) => match objects.delete(path).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                Err(error) => Err(Error::Internal(error.into())),
+                Err(error) => Err(not_done(error)),
             },
             Store::Cloudinary(cloudinary) => cloudinary.delete(path).await,
         }
@@ -120,6 +124,42 @@ impl Media {
     fn at(&self) -> Result<&Store> {
         Ok(self.store.as_ref().ok_or_else(|| Refusal::MediaUnavailable.problem().retry_after_s(3_600))?)
     }
+}
+
+/// A store over the network may be away; one that says no is ours to mend.
+fn not_done(error: object_store::Error) -> Error {
+    match error {
+        object_store::Error::Generic { store: "S3", source } => {
+            tracing::warn!(error = %source, "the bucket of pictures does not answer");
+            Refusal::MediaUnavailable.problem().retry_after_s(30).into()
+        }
+        error => Error::Internal(error.into()),
+    }
+}
+
+fn bucket(settings: &S3Settings) -> Result<Arc<dyn ObjectStore>> {
+    let options = ClientOptions::new()
+        .with_allow_http(settings.endpoint.starts_with("http://"))
+        .with_connect_timeout(limits::PROVIDER_CONNECT_TIMEOUT)
+        .with_timeout(limits::PICTURE_STORE_TIMEOUT);
+    let retries = RetryConfig {
+        max_retries: 1,
+        retry_timeout: limits::PICTURE_STORE_TIMEOUT,
+        ..RetryConfig::default()
+    };
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(&settings.bucket)
+        .with_region(&settings.region)
+        .with_access_key_id(&settings.access_key_id)
+        .with_secret_access_key(settings.secret_access_key.expose())
+        // Not every store that speaks S3 knows how to delete many at once.
+        .with_disable_bulk_delete(true)
+        .with_client_options(options)
+        .with_retry(retries);
+    if !settings.endpoint.is_empty() {
+        builder = builder.with_endpoint(settings.endpoint.trim_end_matches('/'));
+    }
+    Ok(Arc::new(builder.build().map_err(anyhow::Error::from)?))
 }
 
 fn local(directory: &str) -> Result<Option<Arc<dyn ObjectStore>>> {

@@ -5,13 +5,18 @@ use crate::staff::staff_token;
 use crate::test_app::{Answer, Caller, TestApp};
 use axum::body::Body;
 use axum::http::{Method, header};
-use backend::config::{CloudinarySettings, Secret};
+use backend::config::{CloudinarySettings, S3Settings, Secret};
 use doubles::cloudinary::Cloudinary;
+use doubles::s3::S3;
 use doubles::{Double, Misbehaviour, World};
 use entities::admin_profile::AdminRole;
 use entities::media_upload;
 use entities::testing::FreshDatabase;
+use futures::TryStreamExt;
 use image::{ImageBuffer, ImageFormat, Rgb};
+use object_store::aws::AmazonS3Builder;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 use std::io::Cursor;
@@ -304,4 +309,58 @@ async fn pictures_can_be_kept_at_cloudinary() {
     backend::housekeeping::sweep(&test.app).await.unwrap();
     test.drain_jobs().await;
     assert_eq!(double.book().assets().len(), 0, "nothing is left there that no row names");
+}
+
+#[tokio::test]
+async fn pictures_can_be_kept_in_a_bucket() {
+    let clock = TestApp::clock();
+    let bucket = S3::new("pictures", "ap-south-1", "key", "secret");
+    let double = Double::start(bucket, World::new(clock.clone(), 1)).await.unwrap();
+    let settings = S3Settings {
+        endpoint: double.base_url(),
+        bucket: "pictures".to_owned(),
+        region: "ap-south-1".to_owned(),
+        access_key_id: "key".to_owned(),
+        secret_access_key: Secret::new("secret"),
+    };
+    let test = TestApp::wired(FreshDatabase::sqlite(), clock, |all| all.media.s3 = settings.clone()).await;
+    let rider = rider(&test.app).await;
+    let me = signed_in(&test, &rider);
+    let (public, private) = (upload(&me, "profile", &jpeg(1)).await, upload(&me, "kyc", &jpeg(2)).await);
+    for made in [&public, &private] {
+        let shown = test.anonymous().get(made["file_url"].as_str().unwrap()).await;
+        assert_eq!(
+            (shown.status.as_u16(), &shown.headers["content-type"]),
+            (200, &"image/jpeg".parse().unwrap())
+        );
+    }
+    let keys: Vec<String> = double.book().objects().keys().cloned().collect();
+    assert_eq!(keys.len(), 2);
+
+    // Whoever has the key finds what we keep, and nobody else does.
+    let outsider = |secret: &str| {
+        let store = AmazonS3Builder::new().with_endpoint(double.base_url()).with_allow_http(true);
+        let store = store.with_bucket_name("pictures").with_region("ap-south-1");
+        store.with_access_key_id("key").with_secret_access_key(secret).build().unwrap()
+    };
+    let listed: Vec<_> = outsider("secret").list(None).try_collect().await.unwrap();
+    assert_eq!(listed.iter().map(|found| found.location.to_string()).collect::<Vec<_>>(), keys);
+    let found = outsider("secret").head(&Path::from(keys[0].as_str())).await.unwrap();
+    assert_eq!(found.size, double.book().objects()[&keys[0]].bytes.len() as u64);
+    let refused = outsider("another").head(&Path::from(keys[0].as_str())).await.unwrap_err();
+    assert!(matches!(refused, object_store::Error::PermissionDenied { .. }), "{refused}");
+
+    // One failure is tried again; a bucket that stays away is said to be away.
+    double.misbehave(Misbehaviour::Fails { status: 503 }, 1);
+    upload(&me, "profile", &jpeg(3)).await;
+    double.misbehave(Misbehaviour::Fails { status: 503 }, 2);
+    let refused =
+        send(&me, "/api/v1/app/media/upload", form(&[("purpose", "profile")], "a.jpg", &jpeg(4))).await;
+    assert!(refused.headers.contains_key("retry-after"));
+    refused.problem(503, "media_unavailable");
+
+    test.clock.advance_ms(25 * 3_600_000);
+    backend::housekeeping::sweep(&test.app).await.unwrap();
+    test.drain_jobs().await;
+    assert_eq!(double.book().objects().len(), 0, "nothing is left there that no row names");
 }

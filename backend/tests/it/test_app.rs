@@ -104,7 +104,7 @@ impl TestApp {
         let sandbox = Sandbox::new(app.db.clone(), app.clock.clone(), &app.settings.backend.public_url);
         let provider = MoodyProvider::new(sandbox);
         let app = app.with_provider(provider.clone()).unwrap();
-        let app = match app.settings.media.cloudinary.is_set() {
+        let app = match app.settings.media.cloudinary.is_set() || app.settings.media.s3.is_set() {
             true => app,
             false => app.with_media_store(Arc::new(object_store::memory::InMemory::new())).unwrap(),
         };
