@@ -124,8 +124,10 @@ impl Pair {
             settings.cache.redis_url = secret.clone();
         })
         .await;
-        let second = TestApp::with_settings(|settings| {
-            settings.backend.requests_per_minute_per_ip = 0;
+        // Its ids are others, because it starts a moment later.
+        let clock = TestApp::clock();
+        clock.advance_ms(1);
+        let second = TestApp::wired(FreshDatabase::sqlite(), clock, |settings| {
             settings.database.url.clone_from(&first.app.settings.database.url);
             settings.cache.redis_url = secret;
         })
