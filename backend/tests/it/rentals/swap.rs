@@ -13,7 +13,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 
 impl World {
-    async fn swap(&self, rider: &Rider, id: RentalId, key: &str, body: Value) -> Answer {
+    pub(super) async fn swap(&self, rider: &Rider, id: RentalId, key: &str, body: Value) -> Answer {
         let path = format!("/api/v1/rentals/{id}/swap");
         self.test.bearer(&rider.token).post_once(&format!("swap-{key}"), &path, body).await
     }
@@ -34,11 +34,11 @@ impl World {
     }
 }
 
-fn defective() -> Value {
+pub(super) fn defective() -> Value {
     json!({ "reason": "defective", "description": "Its lamp does not shine.", "payment_mode": "wallet" })
 }
 
-fn id_of(answer: &Value) -> RentalId {
+pub(super) fn id_of(answer: &Value) -> RentalId {
     answer["id"].as_str().unwrap().parse().unwrap()
 }
 
