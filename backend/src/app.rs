@@ -140,6 +140,7 @@ fn queues() -> Vec<Queue> {
 /// Who does which batch work.
 const BATCH_KINDS: &[batch::Kind] = &[
     points::expiry::KIND,
+    points::notice::KIND,
     promotions::bulk::KIND,
     promotions::expiry::KIND,
     referrals::expiry::KIND,

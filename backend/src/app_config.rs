@@ -83,6 +83,7 @@ keys! {
     POINTS_TOPUP: Whole(0, 10_000), "10", "points", public, "For each POINTS_TOPUP_PER_NPR rupees of a top-up";
     POINTS_TOPUP_PER_NPR: Whole(1, 100_000), "100", "NPR", public, "Rupees of a top-up that give POINTS_TOPUP points";
     POINTS_EXPIRE_AFTER_DAYS: Whole(0, 3_650), "365", "days", public, "How long points live; for ever if zero";
+    POINTS_EXPIRY_NOTICE_DAYS: Whole(0, 365), "7", "days", public, "So long before at least riders are told; never if zero";
 }
 
 /// VAT in Nepal, in percent of the net price.

@@ -191,6 +191,8 @@ pub const NIGHT_AFTER_MIDNIGHT: chrono::TimeDelta = chrono::TimeDelta::minutes(2
 pub const DAYS_COUNTED_AGAIN: u64 = 3;
 /// Awards that one step of the night looks at.
 pub const POINTS_EXPIRED_AT_ONCE: u64 = 200;
+/// How often at most a rider is told of points that end.
+pub const POINTS_NOTICE_EVERY: chrono::TimeDelta = chrono::TimeDelta::days(7);
 /// The most points that staff give or take at once.
 pub const POINTS_ADJUSTED_MAX: i32 = 10_000;
 /// The longest reason for that, characters.

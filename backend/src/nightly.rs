@@ -44,6 +44,7 @@ async fn start_all(app: App, job: Job) -> Result<()> {
         let job = job.clone();
         Box::pin(async move {
             points::expiry::start_night(tx, day).await?;
+            points::notice::start_night(tx, day).await?;
             referrals::expiry::start_night(tx, day).await?;
             promotions::expiry::start_night(tx, day).await?;
             aggregates::day::start_night(tx, day).await?;

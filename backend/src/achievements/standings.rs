@@ -29,7 +29,7 @@ async fn on_rentals(app: App, job: Job) -> Result<()> {
 }
 
 async fn on_points(app: App, job: Job) -> Result<()> {
-    let points::News::Earned { user, .. } = job.payload()?;
+    let points::News::Earned { user, .. } = job.payload()? else { return Ok(()) };
     renewed(app, job, user).await
 }
 

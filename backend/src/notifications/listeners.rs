@@ -4,12 +4,13 @@
 //! there in words for the text and, as `…_iso`, for the app.
 
 use crate::app::App;
+use crate::calendar::day_in_nepal;
 use crate::error::Result;
 use crate::jobs::{Job, Queue};
 use crate::money::Paisa;
 use crate::notifications::{notify, template};
 use crate::{achievements, identity, payments, points, rentals, stations};
-use chrono::{DateTime, FixedOffset, Utc};
+use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use entities::refund::RefundStatus;
 use serde_json::json;
 
@@ -73,10 +74,19 @@ async fn on_payments(app: App, job: Job) -> Result<()> {
 }
 
 async fn on_points(app: App, job: Job) -> Result<()> {
-    let points::News::Earned { user, points, source, .. } = job.payload()?;
-    let reason = points::rules::reason(source);
-    tell(app, job, user, template::POINTS_EARNED, serde_json::json!({ "points": points, "reason": reason }))
-        .await
+    let (user, slug, data) = match job.payload()? {
+        points::News::Earned { user, points, source, .. } => {
+            let reason = points::rules::reason(source);
+            (user, template::POINTS_EARNED, json!({ "points": points, "reason": reason }))
+        }
+        points::News::Expiring { user, points, at } => {
+            // They end with a day, at the first moment of the next one.
+            let last_day = day_in_nepal(at - TimeDelta::seconds(1)).format("%-d %B").to_string();
+            let data = json!({ "points": points, "last_day": last_day, "expires_at_iso": at });
+            (user, template::POINTS_EXPIRING, data)
+        }
+    };
+    tell(app, job, user, slug, data).await
 }
 
 async fn on_achievements(app: App, job: Job) -> Result<()> {

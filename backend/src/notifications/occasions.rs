@@ -43,6 +43,9 @@ pub(super) fn example(slug: &str) -> Option<Value> {
         template::BALANCE_ADDED => json!({ "amount": "100.00", "reason": "The power bank was empty." }),
         template::PROFILE_REMINDER => json!({ "missing": "city and date of birth" }),
         template::POINTS_EARNED => json!({ "points": 50, "reason": "welcome to Chautari" }),
+        template::POINTS_EXPIRING => {
+            json!({ "points": 120, "last_day": "3 March", "expires_at_iso": "2026-03-03T18:15:00Z" })
+        }
         template::ACHIEVEMENT_UNLOCKED => json!({ "achievement": "First Rental", "points": 50 }),
         template::KYC_APPROVED => json!({}),
         template::KYC_REJECTED => json!({ "reason": "The back cannot be read." }),

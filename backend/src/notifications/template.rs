@@ -46,6 +46,8 @@ pub const REFUND_FAILED: &str = "refund-failed";
 pub const PROFILE_REMINDER: &str = "profile-reminder";
 /// Points were given: `points, reason`.
 pub const POINTS_EARNED: &str = "points-earned";
+/// Points end soon: `points, last_day`.
+pub const POINTS_EXPIRING: &str = "points-expiring";
 /// An achievement was reached: `achievement, points`.
 pub const ACHIEVEMENT_UNLOCKED: &str = "achievement-unlocked";
 /// Staff confirmed who a rider is.

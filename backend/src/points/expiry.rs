@@ -41,15 +41,20 @@ pub(super) async fn end_of_life(
     db: &impl ConnectionTrait,
     now: DateTime<Utc>,
 ) -> Result<Option<DateTime<Utc>>> {
+    let days = days_set(db, LIFE).await?;
+    Ok((days > 0).then(|| end_of_day_in_nepal(day_in_nepal(now + TimeDelta::days(days)))))
+}
+
+/// What staff have set, in days.
+pub(super) async fn days_set(db: &impl ConnectionTrait, name: &str) -> Result<i64> {
     let row = entities::app_config::Entity::find()
-        .filter(entities::app_config::Column::ConfigKey.eq(LIFE))
+        .filter(entities::app_config::Column::ConfigKey.eq(name))
         .filter(entities::app_config::Column::IsActive.eq(true))
         .one(db)
         .await?;
-    let key = app_config::key(LIFE).ok_or_else(|| Error::internal(format!("{LIFE} is no setting")))?;
+    let key = app_config::key(name).ok_or_else(|| Error::internal(format!("{name} is no setting")))?;
     let set = row.and_then(|row| key.parse(&row.config_value)).or_else(|| key.parse(key.default));
-    let days = set.and_then(|days| days.as_i64()).unwrap_or(0);
-    Ok((days > 0).then(|| end_of_day_in_nepal(day_in_nepal(now + TimeDelta::days(days)))))
+    Ok(set.and_then(|days| days.as_i64()).unwrap_or(0))
 }
 
 /// Starts the night's run for points whose last day was `day`.
@@ -134,7 +139,11 @@ async fn expire(tx: &Tx, award: &points_transaction::Model, until: DateTime<Utc>
 }
 
 /// How many points the rider was given that live longer than `moment`, spent or not.
-async fn alive_after(db: &impl ConnectionTrait, user: UserId, moment: DateTime<Utc>) -> Result<i64> {
+pub(super) async fn alive_after(
+    db: &impl ConnectionTrait,
+    user: UserId,
+    moment: DateTime<Utc>,
+) -> Result<i64> {
     let living = Condition::any().add(Column::ExpiresAt.gt(moment)).add(for_ever());
     let sum: Option<Option<i64>> = points_transaction::Entity::find()
         .select_only()

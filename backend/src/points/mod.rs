@@ -10,6 +10,7 @@ pub mod history;
 pub mod summary;
 
 pub mod expiry;
+pub mod notice;
 mod posting;
 
 pub mod on_identity;
@@ -49,6 +50,15 @@ pub enum News {
         key: String,
         /// What the rider can spend then.
         balance: i32,
+    },
+    /// A rider will lose points.
+    Expiring {
+        /// Who.
+        user: UserId,
+        /// How many in the next days, if none are spent.
+        points: i32,
+        /// When the first of them go.
+        at: DateTime<Utc>,
     },
 }
 

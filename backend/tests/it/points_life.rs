@@ -55,13 +55,17 @@ async fn expired(test: &TestApp, rider: &Rider) -> Vec<i32> {
 }
 
 async fn set_life(test: &TestApp, days: &str) {
+    set(test, "POINTS_EXPIRE_AFTER_DAYS", days).await;
+}
+
+async fn set(test: &TestApp, key: &str, days: &str) {
     let staff = test.bearer(staff_token(test, AdminRole::Admin).await);
     let rows = staff.get("/api/v1/admin/app-configs?limit=100").await.ok();
     let rows = rows["items"].as_array().unwrap().clone();
-    let row = rows.iter().find(|row| row["config_key"] == "POINTS_EXPIRE_AFTER_DAYS").unwrap();
+    let row = rows.iter().find(|row| row["config_key"] == key).unwrap();
     let path = format!("/api/v1/admin/app-configs/{}", row["id"].as_str().unwrap());
     let change = json!({
-        "config_key": "POINTS_EXPIRE_AFTER_DAYS", "config_value": days, "data_type": "integer", "is_active": true,
+        "config_key": key, "config_value": days, "data_type": "integer", "is_active": true,
     });
     staff.put(&path, change).await.ok();
 }
@@ -105,6 +109,43 @@ async fn what_nobody_spent_goes_in_the_night_after_its_last_day_the_oldest_first
         // Nothing is left, and the nights go on.
         pass(&test, 2).await;
         assert_eq!(expired(&test, &saver).await.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn riders_are_told_of_points_that_end_soon_once_and_in_time() {
+    for test in TestApp::on_each_backend().await {
+        set_life(&test, "20").await;
+        set(&test, "POINTS_EXPIRY_NOTICE_DAYS", "3").await;
+        backend::nightly::keep_going(&test.app).await.unwrap();
+        let (saver, spender) = (rider(&test.app).await, rider(&test.app).await);
+        let notices = async |rider: &Rider| {
+            let inbox = test.bearer(&rider.token).get("/api/v1/notifications?limit=100").await.ok();
+            let items = inbox["items"].as_array().unwrap().clone();
+            let told = items.into_iter().filter(|item| item["title"] == "Use your points");
+            told.map(|item| item["message"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        // The first ends with 4 February in Kathmandu, the second two days later.
+        for rider in [&saver, &spender] {
+            give(&test, rider, 100, "the first of them").await;
+        }
+        pass(&test, 2).await;
+        give(&test, &saver, 60, "the second of them").await;
+        spend(&test, &spender, 100).await;
+        let mut told_on = Vec::new();
+        for day in 3..=30 {
+            let before = notices(&saver).await.len();
+            pass(&test, 1).await;
+            if notices(&saver).await.len() > before {
+                told_on.push(day);
+            }
+        }
+        assert_eq!(told_on.len(), 1, "{}: {told_on:?}", test.backend());
+        assert!((10..=17).contains(&told_on[0]), "{}: {told_on:?}", test.backend());
+        let expected = "160 of your points end soon, the first of them after 4 February. Pay your next rental with them.";
+        assert_eq!(notices(&saver).await, [expected]);
+        assert_eq!(notices(&spender).await, Vec::<String>::new(), "nothing is left that could end");
+        assert_eq!(balance(&test, &saver).await.0, 0);
     }
 }
 

@@ -120,6 +120,7 @@ fn settings() -> Vec<Row> {
         ("POINTS_TOPUP", "10", "integer", "Points for each POINTS_TOPUP_PER_NPR rupees of a top-up"),
         ("POINTS_TOPUP_PER_NPR", "100", "integer", "Rupees of a top-up that give POINTS_TOPUP points"),
         ("POINTS_EXPIRE_AFTER_DAYS", "365", "integer", "Days that points live; for ever if zero"),
+        ("POINTS_EXPIRY_NOTICE_DAYS", "7", "integer", "Days before that riders are told; never if zero"),
     ]
     .into_iter()
     .map(|(key, value, data_type, description)| {
@@ -436,6 +437,14 @@ fn notification_templates() -> Vec<Row> {
             "points-earned",
             "You earned points",
             "You earned {{ points }} points: {{ reason }}.",
+            "achievement",
+            "rewards",
+        ),
+        (
+            "points_expiring",
+            "points-expiring",
+            "Use your points",
+            "{{ points }} of your points end soon, the first of them after {{ last_day }}. Pay your next rental with them.",
             "achievement",
             "rewards",
         ),

@@ -194,7 +194,10 @@ async fn a_rental_that_is_paid_at_a_provider_starts_when_the_money_is_there() {
         let started = told("rental-started");
         assert_eq!((&started["rental_id"], &started["due_at_iso"]), (&rental["id"], &rental["due_at"]));
         // It is a rental like any other: more time is bought for it from the wallet.
-        world.extend(&rider, id, "no-money", json!({ "payment_mode": "wallet" })).await.problem(402, "insufficient_balance");
+        world
+            .extend(&rider, id, "no-money", json!({ "payment_mode": "wallet" }))
+            .await
+            .problem(402, "insufficient_balance");
         world.top_up(&rider, 70).await;
         world.extend(&rider, id, "one-hour", json!({ "payment_mode": "wallet" })).await.ok();
         assert_eq!(world.money(&rider).await, (2_000, 10_000));
