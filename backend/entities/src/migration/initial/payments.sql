@@ -180,6 +180,7 @@ create table refunds (
     check (status = 'requested' or decided_at is not null),
     check (status = 'requested' or status = 'rejected' or approved_by is not null)
 );
+create index refunds_transaction on refunds (transaction_id);
 create unique index refunds_open on refunds (transaction_id) where status in ('requested', 'approved', 'submitted', 'unknown', 'requires_manual');
 create index refunds_attempt on refunds (attempt_id) where attempt_id is not null;
 create index refunds_status on refunds (status, requested_at);
