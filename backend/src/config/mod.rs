@@ -192,8 +192,8 @@ pub struct S3Settings {
 impl S3Settings {
     /// Whether pictures are kept there.
     pub fn is_set(&self) -> bool {
-        !(self.bucket.is_empty() || self.region.is_empty() || self.access_key_id.is_empty())
-            && !self.secret_access_key.is_empty()
+        let needed = [&self.bucket, &self.region, &self.access_key_id];
+        !needed.into_iter().any(String::is_empty) && !self.secret_access_key.is_empty()
     }
 
     /// What is missing, in a sentence that names the key.

@@ -84,7 +84,7 @@ async fn redeem(tx: &Tx, secret: &[u8; 32], user: UserId, code: &str) -> Result<
     terms::check(&found, tx.now())?;
     // What everybody may use counts for the person, also after the account was deleted.
     let was_here = former::forgotten_at(tx, secret, user).await?;
-    if found.is_public && was_here.is_some_and(|until| found.created_at < until) {
+    if found.is_public && was_here.is_some_and(|until| found.created_at <= until) {
         return Err(Refusal::CouponAlreadyUsed.into());
     }
     let coupon = count_use(tx, found.id).await?;

@@ -43,6 +43,10 @@ const FROM_THE_BEGINNING: &[(&str, &str)] = &[
     ("FROM \"stations\" ORDER BY \"stations\".\"id\" DESC", "a page of all stations ends after a page"),
     ("FROM \"stations\" ORDER BY \"stations\".\"id\" ASC", "fills the map in memory, once, a step at a time"),
     ("AS \"better\"", "counts the few who stand better, and no more than the board has places"),
+    (
+        "ORDER BY \"user_leaderboards\".\"total_points_earned\" DESC",
+        "a page of the board ends after a page; on few rows PostgreSQL may begin at the other end of the join",
+    ),
     ("WHERE ? = ?", "an empty list of values: nothing is equal"),
 ];
 

@@ -13,9 +13,10 @@ use backend::payments::audit;
 use backend::{jobs, limits};
 use entities::ledger_entry;
 use entities::money::Paisa;
-use sea_orm::{EntityTrait, PaginatorTrait};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, Statement};
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 /// More steps than any operation has.
 const STEPS_MAX: usize = 400;
@@ -48,9 +49,28 @@ pub(crate) async fn at_each_step(what: &str, mut story: impl AsyncFnMut(usize) -
 
 /// What a program does that starts on the books of one that died.
 pub(crate) async fn restart(test: &TestApp) {
+    wait_for_rollbacks(test).await;
     test.clock.advance_ms(limits::JOB_LEASE.num_milliseconds().unsigned_abs() + 1);
     jobs::take_over(&test.app).await.unwrap();
     test.drain_jobs().await;
+}
+
+/// PostgreSQL hears of a death a moment later; until then the rows of the dead are locked, and workers skip them.
+pub(crate) async fn wait_for_rollbacks(test: &TestApp) {
+    let db = test.app.db.read();
+    if db.get_database_backend() != DbBackend::Postgres {
+        return;
+    }
+    let open = "select count(*) from pg_stat_activity where datname = current_database() \
+                and pid <> pg_backend_pid() and xact_start is not null";
+    for _ in 0..2_000 {
+        let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, open)).await.unwrap().unwrap();
+        if row.try_get_by_index::<i64>(0).unwrap() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("a transaction of the dead is never rolled back");
 }
 
 /// The operation of a top-up that is cut off.

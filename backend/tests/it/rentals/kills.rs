@@ -2,7 +2,7 @@
 
 use super::swap::{defective, id_of};
 use super::world::{Rider, World};
-use crate::kills::{at_each_step, cut_off};
+use crate::kills::{at_each_step, cut_off, wait_for_rollbacks};
 use crate::stations::serial;
 use backend::{jobs, limits};
 use entities::hold::{self, HoldState};
@@ -197,6 +197,7 @@ async fn given_back(world: &World, rider: &Rider, id: RentalId, steps: usize) ->
 
 /// What a program does that starts on the books of one that died.
 async fn restart(world: &World) {
+    wait_for_rollbacks(&world.test).await;
     if world.test.backend() != "sqlite" {
         // The books of several processes: nobody knows that this one is dead before its lease is over.
         world.advance_s(limits::JOB_LEASE.num_seconds().unsigned_abs() + 1);
