@@ -1,7 +1,7 @@
 //! Answers that everybody gets alike, kept in this process: bounded, and forgotten when staff write.
 //!
 //! A write in this process forgets its sections at once. Other processes are told through Redis, where one is
-//! set ([`neighbours`]), and learn of it by the end of [`limits::CACHE_LIFE`] in any case. What was being
+//! set (`cache/neighbours.rs`), and learn of it by the end of [`limits::CACHE_LIFE`] in any case. What was being
 //! loaded while a write happened is answered and not kept, so a reader after the write never gets what was
 //! before it.
 //!

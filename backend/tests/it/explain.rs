@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 /// Tables that staff fill by hand, and that fit a page or two for ever.
 const SMALL: &[&str] = &[
@@ -79,6 +79,8 @@ async fn no_operation_of_a_rider_reads_a_growing_table_from_end_to_end() {
 
 async fn statements_of(tour: &Tour) -> BTreeSet<String> {
     let seen = Seen::default();
+    // Where only one listens, tracing asks the thread that comes by first whether anybody does: another test's.
+    let _another = Dispatch::new(Seen::default());
     let listening = tracing::subscriber::set_default(seen.clone());
     let caller = tour.test.bearer(&tour.rider.token);
     for (number, operation) in lasting_first().into_iter().enumerate() {
