@@ -163,7 +163,7 @@ async fn who_does_not_say_how_pays_what_is_open_with_points_first() {
         world.give_points(&rider, 300 - world.points(&rider).await).await;
         world.top_up(&rider, 60).await;
         let path = format!("/api/v1/rentals/{id}/pay-due");
-        world.test.bearer(&rider.token).post_once("however", &path, json!({})).await.ok();
+        world.test.bearer(&rider.token).post_once("however-it-is", &path, json!({})).await.ok();
         assert_eq!((world.money(&rider).await, world.points(&rider).await), ((0, 0), 0));
         world.all_books_agree().await;
     }
