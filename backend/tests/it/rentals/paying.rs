@@ -160,7 +160,8 @@ async fn a_rental_that_is_paid_at_a_provider_starts_when_the_money_is_there() {
         assert_eq!(problem["errors"][0]["pointer"], "/payment_method_id");
         // A method without the mode that uses it is not passed over in silence.
         let no_mode = json!({ "payment_method_id": world.sandbox_method().await });
-        let problem = world.start_with(&rider, "no-mode", no_mode).await.problem(422, "validation_failed");
+        let problem =
+            world.start_with(&rider, "without-mode", no_mode).await.problem(422, "validation_failed");
         assert_eq!(problem["errors"][0]["pointer"], "/payment_method_id");
         let direct = json!({ "payment_mode": "direct", "payment_method_id": world.sandbox_method().await });
         let asked =
