@@ -109,6 +109,11 @@ impl Admission {
         }
     }
 
+    /// Memory is short: come back when the fleet would after a restart, each at its own place.
+    pub(crate) fn without_room(&self, station_id: &StationId) -> Refusal {
+        self.spread(RetryReason::Unavailable, station_id, self.settings.reconnect_spread_ms)
+    }
+
     fn take_tokens(&self, station_id: &StationId, peer: IpAddr) -> Result<(), Refusal> {
         let now_ms = self.clock.monotonic_ms();
         let settings = &self.settings;

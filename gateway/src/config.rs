@@ -1,7 +1,9 @@
 //! The `[gateway]` section of the configuration.
 
+use crate::limits::{EVENT_BYTES_MAX, RATE_WINDOW_MIN_MS, STALLED_MAX_MS};
 use protocol::limits::{
-    KEEPALIVE_MAX_S, KEEPALIVE_MIN_S, PAYLOAD_HARD_MAX_BYTES, PAYLOAD_UNAUTHENTICATED_MAX_BYTES,
+    FRAME_OVERHEAD_BYTES, KEEPALIVE_MAX_S, KEEPALIVE_MIN_S, PAYLOAD_HARD_MAX_BYTES,
+    PAYLOAD_UNAUTHENTICATED_MAX_BYTES,
 };
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -28,17 +30,31 @@ pub struct Settings {
     pub keepalive_s: u16,
     /// The largest payload that a station may send after its login.
     pub frame_bytes_max: u16,
-    /// Frames that one station may send per second, on average; one that sends more is closed.
+    /// Frames that one station may send per second, averaged over `rate_window_ms`; one that has sent
+    /// more is not read until the window is over.
     pub frames_per_s_max: u32,
+    /// The time over which a station's frames are counted.
+    pub rate_window_ms: u64,
+    /// So many windows in a row with more frames than that end the session.
+    pub flooded_windows_max: u8,
     /// How long an acknowledgement may wait for more of its kind.
     pub ack_delay_ms: u16,
     /// Bytes that may wait for one slow socket before it is closed.
     pub write_backlog_bytes_max: usize,
+    /// A connection that is not read because its station does not read or has too much waiting is closed
+    /// after this time without progress.
+    pub stalled_ms_max: u64,
+    /// Bytes that may be held for one station: what [`crate::budget`] says.
+    pub station_bytes_max: usize,
+    /// Bytes that may be held for all stations.
+    pub stations_bytes_max: usize,
     /// Uplink items that may wait for the backend.
     pub uplink_items_max: usize,
-    /// Bytes of telemetry that may wait for the store.
+    /// Their bytes in memory.
+    pub uplink_bytes_max: usize,
+    /// Bytes of telemetry that may wait for the store, as it came from the stations.
     pub telemetry_bytes_max: usize,
-    /// The most bytes of telemetry in one append.
+    /// The most bytes of telemetry in one append, unfolded.
     pub telemetry_append_bytes_max: usize,
     /// How many logins are let in.
     pub admission: AdmissionSettings,
@@ -59,9 +75,15 @@ impl Default for Settings {
             keepalive_s: 60,
             frame_bytes_max: 2_048,
             frames_per_s_max: 500,
+            rate_window_ms: 10_000,
+            flooded_windows_max: 3,
             ack_delay_ms: 20,
             write_backlog_bytes_max: 64 * 1_024,
+            stalled_ms_max: 20_000,
+            station_bytes_max: 256 * 1_024,
+            stations_bytes_max: 256 * 1_024 * 1_024,
             uplink_items_max: 16_384,
+            uplink_bytes_max: 32 * 1_024 * 1_024,
             telemetry_bytes_max: 32 * 1_024 * 1_024,
             telemetry_append_bytes_max: 1_024 * 1_024,
             admission: AdmissionSettings::default(),
@@ -102,6 +124,34 @@ impl Settings {
                 "must be within 512 and 16384",
             ),
             (self.frames_per_s_max > 0, "frames_per_s_max", "must be at least 1"),
+            // Longer, and a station that is not read would count as silent.
+            (
+                (RATE_WINDOW_MIN_MS..=STALLED_MAX_MS).contains(&self.rate_window_ms),
+                "rate_window_ms",
+                "must be within 100 and 20000",
+            ),
+            (self.flooded_windows_max > 0, "flooded_windows_max", "must be at least 1"),
+            (
+                (RATE_WINDOW_MIN_MS..=STALLED_MAX_MS).contains(&self.stalled_ms_max),
+                "stalled_ms_max",
+                "must be within 100 and 20000",
+            ),
+            (
+                self.station_bytes_max / 4
+                    >= usize::from(self.frame_bytes_max) + FRAME_OVERHEAD_BYTES + EVENT_BYTES_MAX,
+                "station_bytes_max",
+                "must be at least four times the largest frame and 2 KiB",
+            ),
+            (
+                self.write_backlog_bytes_max <= self.station_bytes_max / 4,
+                "write_backlog_bytes_max",
+                "must not be above a quarter of station_bytes_max",
+            ),
+            (
+                self.stations_bytes_max / 8 >= self.station_bytes_max,
+                "stations_bytes_max",
+                "must be at least eight times station_bytes_max",
+            ),
             (self.uplink_items_max > 0, "uplink_items_max", "must be at least 1"),
             (self.admission.logins_per_s > 0, "admission.logins_per_s", "must be at least 1"),
             (self.admission.block_logins_per_s > 0, "admission.block_logins_per_s", "must be at least 1"),

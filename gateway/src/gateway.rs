@@ -2,6 +2,7 @@
 
 use crate::admission::Admission;
 use crate::backend::{BackendClient, ClientError};
+use crate::budget::Budget;
 use crate::commands::CommandTable;
 use crate::config::{SettingError, Settings};
 use crate::control::{self, ControlState, InternalKeys};
@@ -122,18 +123,26 @@ impl Gateway {
         let presence = Arc::new(PresenceHub::new());
         let registry = Arc::new(Registry::new(presence.clone()));
         let roster = Arc::new(RosterView::new());
+        let budget = Arc::new(Budget::new(&settings));
         let service = Arc::new(Service {
             instance_id,
             commands: Arc::new(CommandTable::new(instance_id, clock.clone(), registry.clone())),
             admission: Admission::new(settings.admission.clone(), keys, roster.clone(), clock.clone()),
-            uplink: Arc::new(Uplink::new(settings.uplink_items_max)),
+            uplink: Arc::new(Uplink::new(
+                settings.uplink_items_max,
+                settings.uplink_bytes_max,
+                budget.clone(),
+            )),
             announcements: Arc::new(Announcements::new()),
             telemetry: Arc::new(TelemetryLane::new(
                 settings.telemetry_bytes_max,
                 settings.telemetry_append_bytes_max,
+                budget.clone(),
             )),
             metrics: ConnectionMetrics::new(),
             connections: AtomicUsize::new(0),
+            budget,
+            parked: AtomicUsize::new(0),
             handshakes: Mutex::default(),
             lines: ConnectionLines::default(),
             settings,
@@ -208,6 +217,11 @@ impl Gateway {
         self.service.connections.load(Ordering::Relaxed)
     }
 
+    /// Bytes that are held for stations, as [`crate::budget`] counts them.
+    pub fn held_bytes(&self) -> usize {
+        self.service.budget.held()
+    }
+
     /// How the gateway is doing.
     pub fn health(&self) -> Health {
         Health {
@@ -260,12 +274,11 @@ fn start_carriers(
     store: &Arc<dyn TelemetryStore>,
     stop: &CancellationToken,
 ) {
-    let copies = Arc::new(EventCopies::new());
+    let copies = Arc::new(EventCopies::new(service.budget.clone()));
     let Service { uplink, registry, clock, announcements, telemetry, commands, .. } = &**service;
     tasks.spawn(uplink.clone().carry(
         service.instance_id,
         backend.clone(),
-        registry.clone(),
         copies.clone(),
         clock.clone(),
         stop.clone(),
@@ -290,7 +303,8 @@ fn start_carriers(
 async fn report_presence(service: Arc<Service>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let connections = service.connections.load(Ordering::Relaxed);
-        service.metrics.present(connections, service.registry.count());
+        service.metrics.present(connections, service.registry.count(), service.budget.held());
+        service.lines.tell_left_out(service.clock.monotonic_ms());
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(limits::COUNTERS_FLUSH_MS)) => {}
             () = stop.cancelled() => {}

@@ -17,8 +17,11 @@
 
 mod gateway;
 
+pub mod budget;
 pub mod config;
+mod credit;
 pub mod limits;
+pub mod reasons;
 
 pub mod codec;
 mod connection;

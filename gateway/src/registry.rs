@@ -25,6 +25,9 @@ pub struct Registry {
     sessions: AtomicUsize,
 }
 
+/// What one session takes here.
+pub(crate) const ENTRY_BYTES: usize = size_of::<(StationId, Record)>() + size_of::<SessionHandle>();
+
 struct Record {
     last_epoch: Epoch,
     session: Option<Arc<SessionHandle>>,

@@ -5,11 +5,15 @@
 mod harness;
 
 mod attacks;
+mod bounds;
 mod commands;
 mod control;
+mod descriptors;
 mod events;
 mod fleet;
 mod lines;
 mod login;
+mod overload;
+mod reasons;
 mod telemetry;
 mod whole_station;

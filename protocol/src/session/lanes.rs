@@ -33,6 +33,14 @@ impl<Key: Copy + Default + PartialOrd> InFlight<Key> {
         self.bytes_max = window.bytes;
     }
 
+    /// The window grows to at least this.
+    pub(super) fn widen(&mut self, window: Window) {
+        self.resize(Window {
+            frames: window.frames.max(u16::from(self.frames_max)),
+            bytes: window.bytes.max(self.bytes_max),
+        });
+    }
+
     /// Whether a frame of `bytes` fits now.
     ///
     /// An empty window that is open takes any frame: one larger than the window would block the lane for ever.

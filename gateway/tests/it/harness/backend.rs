@@ -75,6 +75,15 @@ impl FakeBackend {
         version
     }
 
+    /// The station is on record with this modem.
+    pub(crate) fn expect_imei(&self, station_id: StationId, imei: &str) {
+        self.admit(station_id, Admission::Approved, 0);
+        let mut books = self.books();
+        for (_, entry) in books.roster.iter_mut().filter(|(_, entry)| entry.station_id == station_id) {
+            entry.imei = Some(imei.to_owned());
+        }
+    }
+
     /// Returns when the gateway has asked with a version that includes this station.
     pub(crate) async fn wait_until_followed(&self, station_id: StationId) {
         super::eventually("the roster is followed", || {

@@ -2,12 +2,15 @@
 
 mod backend;
 mod firmware;
+mod log;
+pub(crate) mod numbers;
 mod presence;
 mod station;
 mod store;
 
 pub(crate) use backend::FakeBackend;
 pub(crate) use firmware::Firmware;
+pub(crate) use log::lines_of;
 pub(crate) use presence::PresenceLines;
 pub(crate) use station::{Identity, Refused, Station, event};
 pub(crate) use store::SwitchableStore;
@@ -64,6 +67,8 @@ impl World {
     }
 
     async fn start(backend: Arc<FakeBackend>, change: impl FnOnce(&mut Settings)) -> Self {
+        numbers::record();
+        log::record();
         let mut settings = Settings { backend_url: backend.url(), ..Settings::default() };
         change(&mut settings);
         let store = Arc::new(SwitchableStore::new());

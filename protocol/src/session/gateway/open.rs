@@ -5,7 +5,7 @@ use core::num::NonZeroU64;
 use super::{GatewaySession, Phase, Terms};
 use crate::crypto::SessionKeys;
 use crate::limits::{RECEIPT_TIMEOUT_MIN_MS, SILENCE_BEFORE_PROBE_MS};
-use crate::message::{GoawayReason, SamplePoint};
+use crate::message::{GoawayReason, SamplePoint, Window};
 use crate::session::lanes::InFlight;
 use crate::session::{CloseReason, Deadline};
 use crate::time::Now;
@@ -18,13 +18,16 @@ pub(super) struct Open {
     pub(super) events: InFlight<EventNo>,
     pub(super) samples: InFlight<u32>,
     pub(super) last_event: EventNo,
-    pub(super) events_through: EventNo,
+    events_through: EventNo,
     pub(super) samples_through: Option<SamplePoint>,
     pub(super) due: Due,
+    windows: Windows,
     keepalive_s: u16,
     ack_delay_ms: u16,
     is_suspect: bool,
     is_draining: bool,
+    /// It is known which events are stored: until then no ACK speaks of events.
+    is_briefed: bool,
     last_frame_at_ms: u64,
     ack_deadline: Deadline,
     probe_deadline: Deadline,
@@ -38,7 +41,17 @@ pub(super) struct Due {
     pub(super) time_answer: Option<NonZeroU64>,
     pub(super) heartbeat: bool,
     pub(super) suspect: bool,
+    pub(super) windows: bool,
     pub(super) goaway: Option<GoawayReason>,
+}
+
+/// The windows that the station was told last, or will be with the next ACK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Windows {
+    events: Window,
+    samples: Window,
+    /// The ACK that told of them, until the station has handled it; 0 if none is under way.
+    told_seq: u32,
 }
 
 impl Open {
@@ -51,10 +64,12 @@ impl Open {
             events_through: EventNo(0),
             samples_through: None,
             due: Due::default(),
+            windows: Windows { events: terms.event_window, samples: terms.sample_window, told_seq: 0 },
             keepalive_s: terms.keepalive_s,
             ack_delay_ms: terms.ack_delay_ms,
             is_suspect: false,
             is_draining: false,
+            is_briefed: false,
             last_frame_at_ms: now.monotonic_ms,
             ack_deadline: Deadline::NEVER,
             probe_deadline: Deadline::NEVER,
@@ -68,6 +83,28 @@ impl Open {
         self.is_suspect = false;
         self.due.suspect = false;
         self.probe_deadline = Deadline::NEVER;
+    }
+
+    /// All events up to this one are stored, if that is known.
+    pub(super) fn events_through(&self) -> Option<EventNo> {
+        self.is_briefed.then_some(self.events_through)
+    }
+
+    /// The ACK of this number says what the windows are.
+    pub(super) fn tell_windows(&mut self, seq: u32) -> Option<(Window, Window)> {
+        core::mem::take(&mut self.due.windows).then(|| {
+            self.windows.told_seq = seq;
+            (self.windows.events, self.windows.samples)
+        })
+    }
+
+    /// The station has handled all frames up to `ack`: from here on it is held to the windows it was told there.
+    pub(super) fn heard_through(&mut self, ack: u32) {
+        if self.windows.told_seq != 0 && ack >= self.windows.told_seq {
+            self.windows.told_seq = 0;
+            self.events.resize(self.windows.events);
+            self.samples.resize(self.windows.samples);
+        }
     }
 
     /// An eject goes out. After a long silence it is the probe of the link.
@@ -164,6 +201,7 @@ impl GatewaySession {
             let waits = !open.events.is_half_used();
             open.events.free_through(through);
             open.events_through = open.events_through.max(through);
+            open.is_briefed = true;
             open.acknowledge(waits, now.monotonic_ms);
         }
     }
@@ -176,6 +214,31 @@ impl GatewaySession {
             open.samples.free_through(through.sample_no);
             open.samples_through = open.samples_through.max(Some(through));
             open.acknowledge(waits, now.monotonic_ms);
+        }
+    }
+
+    /// Changes the lanes' windows: told with an ACK if they are not what the station knows.
+    ///
+    /// A greater window counts at once; a smaller one from the first frame whose `ack` says that the
+    /// station knows of it, so nothing that was sent in good faith is over a window.
+    pub fn set_windows(&mut self, events: Window, samples: Window, now: Now) {
+        let Phase::Open(open) = &mut self.phase else { return };
+        if open.is_draining || (open.windows.events == events && open.windows.samples == samples) {
+            return;
+        }
+        self.now = now;
+        open.events.widen(events);
+        open.samples.widen(samples);
+        open.windows = Windows { events, samples, told_seq: 0 };
+        open.due.windows = true;
+        open.acknowledge(true, now.monotonic_ms);
+    }
+
+    /// The windows of events and of samples that the station was told last; `None` before the session is open.
+    pub const fn windows(&self) -> Option<(Window, Window)> {
+        match &self.phase {
+            Phase::Open(open) => Some((open.windows.events, open.windows.samples)),
+            _ => None,
         }
     }
 
