@@ -3,10 +3,12 @@
 use crate::admission::{Admission, Block};
 use crate::commands::CommandTable;
 use crate::config::Settings;
+use crate::drain::DrainWatch;
 use crate::lines::ConnectionLines;
 use crate::metrics::ConnectionMetrics;
 use crate::registry::{Registry, locked};
 use crate::telemetry::TelemetryLane;
+use crate::trace::TraceHub;
 use crate::uplink::{Announcements, Uplink};
 use protocol::clock::Clock;
 use protocol::control::InstanceId;
@@ -30,6 +32,8 @@ pub(crate) struct Service {
     pub(crate) connections: AtomicUsize,
     pub(crate) handshakes: Mutex<Handshakes>,
     pub(crate) lines: ConnectionLines,
+    pub(crate) traces: Arc<TraceHub>,
+    pub(crate) drain: DrainWatch,
 }
 
 impl Service {

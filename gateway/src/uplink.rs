@@ -340,7 +340,8 @@ mod tests {
 
     #[test]
     fn only_the_session_that_carried_an_event_hears_of_it() {
-        let registry = Registry::new(Arc::new(PresenceHub::new()));
+        let registry =
+            Registry::new(Arc::new(PresenceHub::new()), crate::config::FlappingSettings::default());
         let sessions =
             [1, 2].map(|station| Arc::new(SessionHandle::new(StationId([station; 16]), Epoch(7), 0)));
         for session in &sessions {

@@ -18,6 +18,7 @@ mod amenities;
 pub(crate) mod description;
 
 mod follow;
+mod gateway_lines;
 pub mod inventory;
 mod pictures;
 pub mod places;
