@@ -17,6 +17,7 @@ mod staff_media;
 mod amenities;
 pub(crate) mod description;
 
+pub mod alarms;
 mod follow;
 mod gateway_lines;
 pub mod inventory;
@@ -28,6 +29,7 @@ pub mod provision;
 pub mod roster;
 pub mod sessions;
 mod shown;
+pub(crate) mod trace;
 pub(crate) mod view;
 
 pub use view::{RENTABLE_LEVEL_MIN_PERCENT, rentable_banks};
