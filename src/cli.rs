@@ -43,6 +43,10 @@ pub(crate) enum Command {
     Staff(Staff),
     /// Drives a gateway with many simulated stations and reports what it took.
     Simulate(Simulate),
+    /// Shows what one station and the running gateway say to each other, live and explained, for a while.
+    Trace(Trace),
+    /// Empties the running gateway: open ejects finish, stations are sent away at a set rate, queues are emptied.
+    Drain,
     /// Explains protocol bytes.
     #[command(subcommand)]
     Frame(Frame),
@@ -178,6 +182,18 @@ pub(crate) struct Simulate {
     /// For how long, once all are connected.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub(crate) seconds: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct Trace {
+    /// The station's id, or the serial number on its sticker.
+    pub(crate) station: String,
+    /// For how long.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub(crate) seconds: u32,
+    /// Prints the gateway's lines as they come, one JSON object each.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Subcommand)]

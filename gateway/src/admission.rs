@@ -99,13 +99,19 @@ impl Admission {
     }
 
     /// A proven session that the registry did not accept.
-    pub fn not_accepted(&self, why: NotAccepted) -> Refusal {
+    pub fn not_accepted(&self, station_id: &StationId, why: NotAccepted) -> Refusal {
         match why {
             NotAccepted::Stale { .. } => self.later(RetryReason::StaleEpoch),
             NotAccepted::Quarantined { left_ms, .. } => Refusal {
                 reason: RetryReason::Quarantined,
                 retry_after_ms: u32::try_from(left_ms).unwrap_or(u32::MAX),
             },
+            // What makes one flap, like a weak cell, makes its neighbours flap at the same moments.
+            NotAccepted::Flapping { left_ms } => {
+                let left_ms = u32::try_from(left_ms).unwrap_or(u32::MAX);
+                let spread = self.spread(RetryReason::Busy, station_id, self.settings.reconnect_spread_ms);
+                Refusal { retry_after_ms: spread.retry_after_ms.saturating_add(left_ms), ..spread }
+            }
         }
     }
 

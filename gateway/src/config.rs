@@ -1,6 +1,6 @@
 //! The `[gateway]` section of the configuration.
 
-use crate::limits::{EVENT_BYTES_MAX, RATE_WINDOW_MIN_MS, STALLED_MAX_MS};
+use crate::limits::{self, EVENT_BYTES_MAX, RATE_WINDOW_MIN_MS, STALLED_MAX_MS};
 use protocol::limits::{
     FRAME_OVERHEAD_BYTES, KEEPALIVE_MAX_S, KEEPALIVE_MIN_S, PAYLOAD_HARD_MAX_BYTES,
     PAYLOAD_UNAUTHENTICATED_MAX_BYTES,
@@ -58,6 +58,8 @@ pub struct Settings {
     pub telemetry_append_bytes_max: usize,
     /// How many logins are let in.
     pub admission: AdmissionSettings,
+    /// When a station comes and goes too often.
+    pub flapping: FlappingSettings,
     /// How the gateway empties itself.
     pub drain: DrainSettings,
 }
@@ -87,6 +89,7 @@ impl Default for Settings {
             telemetry_bytes_max: 32 * 1_024 * 1_024,
             telemetry_append_bytes_max: 1_024 * 1_024,
             admission: AdmissionSettings::default(),
+            flapping: FlappingSettings::default(),
             drain: DrainSettings::default(),
         }
     }
@@ -162,6 +165,17 @@ impl Settings {
                 "admission.reconnect_max_ms",
                 "must not be below reconnect_min_ms",
             ),
+            (
+                self.flapping.sessions != 1 && self.flapping.sessions <= limits::FLAPPING_SESSIONS_MAX,
+                "flapping.sessions",
+                "must be within 2 and 64, or 0 for never",
+            ),
+            (
+                self.flapping.calm_ms >= u64::from(self.flapping.pause_ms),
+                "flapping.calm_ms",
+                "must not be below pause_ms",
+            ),
+            (self.drain.sessions_per_s > 0, "drain.sessions_per_s", "must be at least 1"),
             (u32::try_from(self.drain.deadline_ms).is_ok(), "drain.deadline_ms", "must be below 50 days"),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {
@@ -211,13 +225,33 @@ impl Default for AdmissionSettings {
     }
 }
 
+/// A station that comes and goes: from when on, until when, and how it is slowed down.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FlappingSettings {
+    /// So many sessions within `window_ms` make a station flapping; 0 for never.
+    pub sessions: u32,
+    /// See `sessions`.
+    pub window_ms: u64,
+    /// After such a time without a login it is no longer flapping.
+    pub calm_ms: u64,
+    /// The least time between two sessions of a flapping station.
+    pub pause_ms: u32,
+}
+
+impl Default for FlappingSettings {
+    fn default() -> Self {
+        Self { sessions: 8, window_ms: 600_000, calm_ms: 900_000, pause_ms: 10_000 }
+    }
+}
+
 /// The graceful stop.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DrainSettings {
     /// Sessions that are sent away per second.
     pub sessions_per_s: u32,
-    /// Open commands may finish within this time; then sessions close all the same.
+    /// Open commands may finish within this time; then their stations are sent away all the same.
     pub deadline_ms: u64,
     /// The uplink and the telemetry queue may empty within this time after the last session.
     pub flush_ms: u64,

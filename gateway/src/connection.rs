@@ -15,6 +15,7 @@ use crate::limits;
 use crate::reasons::Reason;
 use crate::registry::{Inbox, Leave, SessionHandle};
 use crate::service::{ConnectionPermits, Service};
+use crate::trace::Traced;
 use crate::worker::{Scratch, with_scratch};
 use protocol::control::SessionOpened;
 use protocol::crypto::Nonce;
@@ -267,7 +268,11 @@ impl Connection {
                     at += consumed;
                     scratch.counters.frame_in(frame.header.kind);
                     self.flow.count_frame();
-                    if let Some(received) = self.session.handle_frame(&frame, now) {
+                    let received = self.session.handle_frame(&frame, now);
+                    if self.service.traces.is_active() {
+                        self.service.traces.received(self.traced(), &frame);
+                    }
+                    if let Some(received) = received {
                         self.handle_received(received, frame.payload, now);
                     }
                 }
@@ -290,7 +295,7 @@ impl Connection {
         }
         if let Some(handle) = &self.handle {
             handle.seen(now.wall_ms);
-            if handle.mark_suspect(false) {
+            if handle.trust() {
                 self.service.registry.announce_change(handle);
             }
             if let Some(rtt_ms) = self.session.round_trip_ms() {
@@ -354,7 +359,7 @@ impl Connection {
                 }
                 Some(Output::Suspect) => {
                     if let Some(handle) = &self.handle
-                        && handle.mark_suspect(true)
+                        && handle.suspect(self.service.clock.wall_ms())
                     {
                         self.service.registry.announce_change(handle);
                     }
@@ -363,6 +368,7 @@ impl Connection {
                 None => return,
             }
             if scratch.is_crowded() {
+                self.trace(scratch);
                 self.backlog.extend_from_slice(scratch.out());
                 scratch.clear_out();
             }
@@ -370,6 +376,7 @@ impl Connection {
     }
 
     fn flush(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch, now: Now) {
+        self.trace(scratch);
         if !self.backlog.is_empty() {
             self.backlog.extend_from_slice(scratch.out());
             let written = write_all_now(&mut self.stream, cx, &self.backlog);
@@ -396,11 +403,29 @@ impl Connection {
         }
     }
 
+    fn trace(&self, scratch: &Scratch) {
+        if self.service.traces.is_active() {
+            self.service.traces.sent(self.traced(), scratch.out());
+        }
+    }
+
+    fn traced(&self) -> Traced {
+        Traced {
+            station_id: self.session.station_id(),
+            epoch: self.session.epoch(),
+            is_session: self.handle.is_some(),
+            at_ms: self.service.clock.wall_ms(),
+        }
+    }
+
     // The end
 
     async fn finish(mut self, end: Reason) {
         let at_ms = self.service.clock.wall_ms();
         self.service.metrics.closed(end);
+        if self.service.traces.is_active() {
+            self.service.traces.closed(self.traced(), end.label());
+        }
         if let Some(handle) = &self.handle {
             self.service.registry.remove(handle, end.label(), at_ms);
             // After the route is gone: what was never written finds the next session or is proven unsent.

@@ -6,7 +6,7 @@ use crate::budget::Budget;
 use crate::commands::CommandTable;
 use crate::config::{SettingError, Settings};
 use crate::control::{self, ControlState, InternalKeys};
-use crate::drain::{self, DrainReport};
+use crate::drain::{self, DrainControl, DrainReport, DrainWatch};
 use crate::keyring::KeyRing;
 use crate::limits;
 use crate::lines::ConnectionLines;
@@ -17,6 +17,7 @@ use crate::registry::Registry;
 use crate::roster::RosterView;
 use crate::service::Service;
 use crate::telemetry::{EventCopies, TelemetryLane};
+use crate::trace::TraceHub;
 use crate::uplink::{Announcements, Uplink};
 use crate::worker::Worker;
 use axum::serve::ListenerExt;
@@ -121,7 +122,7 @@ impl Gateway {
         }
         let backend = BackendClient::new(&settings.backend_url, &internal_keys)?;
         let presence = Arc::new(PresenceHub::new());
-        let registry = Arc::new(Registry::new(presence.clone()));
+        let registry = Arc::new(Registry::new(presence.clone(), settings.flapping));
         let roster = Arc::new(RosterView::new());
         let budget = Arc::new(Budget::new(&settings));
         let service = Arc::new(Service {
@@ -145,6 +146,8 @@ impl Gateway {
             parked: AtomicUsize::new(0),
             handshakes: Mutex::default(),
             lines: ConnectionLines::default(),
+            traces: Arc::new(TraceHub::new()),
+            drain: DrainWatch::default(),
             settings,
             clock,
             registry,
@@ -167,8 +170,9 @@ impl Gateway {
             commands: service.commands.clone(),
             registry: service.registry.clone(),
             presence,
+            traces: service.traces.clone(),
             clock: service.clock.clone(),
-            drain: drain.clone(),
+            drain: DrainControl::new(service.clone(), drain.clone()),
             shutdown: stop.clone(),
         };
         let control_listener = listeners.control.tap_io(|stream| {
@@ -298,6 +302,17 @@ fn start_carriers(
         }
     });
     tasks.spawn(report_presence(service.clone(), stop.clone()));
+    tasks.spawn(watch_troubles(service.clone(), stop.clone()));
+}
+
+async fn watch_troubles(service: Arc<Service>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        service.registry.sweep(service.clock.monotonic_ms());
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(limits::REGISTRY_SWEEP_MS)) => {}
+            () = stop.cancelled() => {}
+        }
+    }
 }
 
 async fn report_presence(service: Arc<Service>, stop: CancellationToken) {

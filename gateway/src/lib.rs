@@ -39,12 +39,13 @@ pub mod commands;
 pub mod control;
 pub mod presence;
 pub mod registry;
+pub mod trace;
 
 pub mod backend;
 pub mod telemetry;
 pub mod uplink;
 
-mod drain;
+pub mod drain;
 
 pub mod crash;
 pub mod metrics;

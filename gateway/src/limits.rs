@@ -30,6 +30,25 @@ pub const PRESENCE_LAG_MAX: usize = 4_096;
 pub const PRESENCE_CHUNK_STATIONS: usize = 256;
 /// A follower hears at least one line in this time.
 pub const PRESENCE_TICK_MS: u64 = 5_000;
+/// How often a follower is told when each station was last heard of.
+pub const PRESENCE_ALIVE_MS: u64 = 30_000;
+/// How often the registry looks for stations that have calmed down.
+pub const REGISTRY_SWEEP_MS: u64 = 1_000;
+/// The most sessions that may make a station flapping; so many moments are kept of one that may be.
+pub const FLAPPING_SESSIONS_MAX: u32 = 64;
+
+/// Readers of traces at once; each may make a worker explain every frame of one station.
+pub const TRACERS_MAX: usize = 4;
+/// Lines that wait for the reader of a trace; what comes on top is counted and told.
+pub const TRACE_LINES_MAX: usize = 512;
+/// The most bytes of one frame's explanation.
+pub const TRACE_TEXT_BYTES_MAX: usize = 2_048;
+/// How long a trace lasts unless another time is asked for.
+pub const TRACE_DEFAULT_S: u64 = 300;
+/// The longest time that may be asked for.
+pub const TRACE_MAX_S: u64 = 3_600;
+/// The reader of a trace hears at least one line in this time.
+pub const TRACE_TICK_MS: u64 = 5_000;
 
 /// Locks over which the registry spreads its stations.
 pub const REGISTRY_SHARDS: usize = 64;
@@ -121,9 +140,11 @@ pub const WINDOW_LOOK_MS: u64 = 1_000;
 pub const EVENT_COPIES_MAX: usize = 8_192;
 /// Events in one append to the history.
 pub const EVENT_COPIES_PER_APPEND: usize = 1_024;
-/// Steps in which a drain sends sessions away.
-pub const DRAIN_TICKS_PER_S: u32 = 50;
-/// How often a drain looks whether the sessions are gone.
+/// How often a drain looks whom it may send away, and whether the sessions are gone.
 pub const DRAIN_LOOK_MS: u64 = 20;
+/// How long a session that was sent away may take to be gone.
+pub const DRAIN_CLOSE_MS: u64 = 3_000;
+/// How often a drain writes into the log how far it is.
+pub const DRAIN_TELL_MS: u64 = 2_000;
 /// How long the carriers may take to stop after a drain.
 pub const STOP_MS: u64 = 3_000;

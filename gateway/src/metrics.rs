@@ -35,6 +35,10 @@ pub fn describe() {
         "chautari_gateway_identity_conflicts_total",
         "Stations quarantined because two devices used one identity: look at them"
     );
+    describe_gauge!(
+        "chautari_gateway_troubled_stations",
+        "Stations that come and go, or whose identity two devices use"
+    );
     describe_counter!("chautari_gateway_refusals_total", "Logins that were refused, by reason");
     describe_counter!("chautari_gateway_closes_total", "Sockets that were closed, by reason");
     describe_counter!("chautari_gateway_frames_total", "Frames, by direction and type");
@@ -438,6 +442,8 @@ mod tests {
             crate::telemetry::EventCopies::new(std::sync::Arc::new(budget));
             crate::roster::RosterView::new()
                 .apply(protocol::control::Roster { version: 0, entries: vec![] }, true);
+            let hub = std::sync::Arc::new(crate::presence::PresenceHub::new());
+            crate::registry::Registry::new(hub, crate::config::FlappingSettings::default()).sweep(0);
             ConnectionMetrics::new();
             let mut frames = FrameCounters::new();
             frames.bytes_in = 1;

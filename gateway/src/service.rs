@@ -4,12 +4,14 @@ use crate::admission::{Admission, Block};
 use crate::budget::{Budget, Level};
 use crate::commands::CommandTable;
 use crate::config::Settings;
+use crate::drain::DrainWatch;
 use crate::limits;
 use crate::lines::ConnectionLines;
 use crate::metrics::ConnectionMetrics;
 use crate::reasons::Reason;
 use crate::registry::{Registry, locked};
 use crate::telemetry::TelemetryLane;
+use crate::trace::TraceHub;
 use crate::uplink::{Announcements, Uplink};
 use protocol::clock::Clock;
 use protocol::control::InstanceId;
@@ -36,6 +38,8 @@ pub(crate) struct Service {
     pub(crate) parked: AtomicUsize,
     pub(crate) handshakes: Mutex<Handshakes>,
     pub(crate) lines: ConnectionLines,
+    pub(crate) traces: Arc<TraceHub>,
+    pub(crate) drain: DrainWatch,
 }
 
 impl Service {

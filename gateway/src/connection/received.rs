@@ -79,16 +79,17 @@ impl Connection {
                     self.service.metrics.identity_conflicts.increment(1);
                     tracing::error!(station_id = %hello.station_id, "two devices use one identity; both are quarantined");
                 }
-                let refusal = self.service.admission.not_accepted(why);
+                let refusal = self.service.admission.not_accepted(&hello.station_id, why);
                 return self.refuse(refusal, Reason::Retry(refusal.reason));
             }
-            Ok(Some(replaced)) => {
-                self.service.metrics.takeovers.increment(1);
-                replaced.leave(Leave::TakenOver);
+            Ok(accepted) => {
+                if let Some(replaced) = accepted.replaced {
+                    self.service.metrics.takeovers.increment(1);
+                    replaced.leave(Leave::TakenOver);
+                }
+                self.session.welcome(self.terms(accepted.is_flapping));
             }
-            Ok(None) => {}
         }
-        self.session.welcome(self.terms());
         self.permits.logged_in();
         self.service.metrics.logins.increment(1);
         if let Some(left_out) = self.service.lines.opened.next(now.monotonic_ms) {
@@ -114,8 +115,10 @@ impl Connection {
         }
     }
 
-    fn terms(&self) -> Terms {
+    fn terms(&self, is_flapping: bool) -> Terms {
         let settings = &self.service.settings;
+        // A station that comes and goes is asked to come back later than the others.
+        let pause_ms = if is_flapping { settings.flapping.pause_ms } else { 0 };
         Terms {
             keepalive_s: settings.keepalive_s,
             payload_max_bytes: settings.frame_bytes_max,
@@ -123,9 +126,9 @@ impl Connection {
             event_window: self.service.uplink.window(),
             sample_window: self.service.telemetry.window(),
             reconnect: Reconnect {
-                min_ms: settings.admission.reconnect_min_ms,
-                max_ms: settings.admission.reconnect_max_ms,
-                spread_ms: settings.admission.reconnect_spread_ms,
+                min_ms: settings.admission.reconnect_min_ms.max(pause_ms),
+                max_ms: settings.admission.reconnect_max_ms.max(pause_ms),
+                spread_ms: settings.admission.reconnect_spread_ms.max(pause_ms),
             },
         }
     }

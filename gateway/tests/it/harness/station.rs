@@ -7,8 +7,8 @@ use protocol::frame::{self, Flags, Header, MessageType, Protection};
 use protocol::limits::PAYLOAD_HARD_MAX_BYTES;
 use protocol::message::{
     Ack, Body, Capabilities, Challenge, CmdReceipt, CmdResult, Command, DisconnectReason, DoneReason, Event,
-    EventKind, EventStamp, Hello, Inventory, Message, Proof, RecordWriter, Retry, RetryReason, SamplePoint,
-    SlotReading, SlotTable, StationReading, Verdict,
+    EventKind, EventStamp, Hello, Inventory, Message, Proof, Reconnect, RecordWriter, Retry, RetryReason,
+    SamplePoint, SlotReading, SlotTable, StationReading, Verdict,
 };
 use protocol::types::{CommandId, Epoch, EventNo, StationId};
 use std::net::SocketAddr;
@@ -43,6 +43,8 @@ pub(crate) struct Station {
     pub(crate) epoch: Epoch,
     pub(crate) keys: Option<SessionKeys>,
     pub(crate) seq_out: u32,
+    /// What WELCOME said of coming back.
+    pub(crate) reconnect: Option<Reconnect>,
     seq_in: u32,
     buffer: bytes::BytesMut,
     recording: Option<Vec<u8>>,
@@ -85,6 +87,7 @@ impl Station {
             epoch: Epoch(0),
             keys: None,
             seq_out: 0,
+            reconnect: None,
             seq_in: 0,
             buffer: bytes::BytesMut::new(),
             recording: None,
@@ -133,7 +136,9 @@ impl Station {
         station.answer_challenge(identity, &hello_hash, &answer).await?;
         let answer = station.next_frame().await.expect("an answer to PROOF");
         match station.read(&answer) {
-            Message::Welcome(welcome) => station.epoch = welcome.epoch,
+            Message::Welcome(welcome) => {
+                (station.epoch, station.reconnect) = (welcome.epoch, Some(welcome.reconnect));
+            }
             Message::Retry(retry) => return Err(refused(&retry, true)),
             other => panic!("{other:?} instead of WELCOME"),
         }
@@ -375,6 +380,33 @@ impl Station {
     pub(crate) async fn expect_alive(&mut self) {
         self.send(Message::Time(protocol::message::Time { uptime_ms: 77, wall_ms: None })).await;
         self.next_of(MessageType::TIME).await;
+    }
+
+    /// Asks for the time; answers whether the gateway still does.
+    pub(crate) async fn is_alive(&mut self) -> bool {
+        let question = self.encode(Message::Time(protocol::message::Time { uptime_ms: 77, wall_ms: None }));
+        if self.stream.write_all(&question).await.is_err() {
+            return false;
+        }
+        while let Some(frame) = self.next_frame().await {
+            if frame.frame().unwrap().header.kind == MessageType::TIME {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Asks for the time; answers what else the gateway has said until it answers that.
+    pub(crate) async fn said_meanwhile(&mut self) -> Vec<MessageType> {
+        self.send(Message::Time(protocol::message::Time { uptime_ms: 77, wall_ms: None })).await;
+        let mut said = Vec::new();
+        loop {
+            let frame = self.next_frame().await.expect("the session lives");
+            match frame.frame().unwrap().header.kind {
+                MessageType::TIME => return said,
+                other => said.push(other),
+            }
+        }
     }
 
     /// Reads until the gateway closes; answers what it said.
