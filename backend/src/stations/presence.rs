@@ -160,8 +160,10 @@ impl PresenceMap {
         let trouble = |gateway: &&Gateway| self.is_fresh(gateway);
         let troubles: Vec<_> =
             all().filter(trouble).filter_map(|gateway| gateway.troubles.get(&station_id)).collect();
-        let seen_ms =
-            session.map(|session| session.last_seen_ms).max(closed.map(|closed| closed.last_seen_ms));
+        let seen_ms = session
+            .map(|session| session.last_seen_ms)
+            .max(closed.map(|closed| closed.last_seen_ms))
+            .filter(|seen_ms| *seen_ms > 0);
         let (state, since_ms) = match (&route, session) {
             (Some(route), Some(session)) if route.suspect => {
                 (ConnectionState::Suspect, Some(session.since_ms))

@@ -28,7 +28,8 @@ pub enum PresenceLine {
         reason: String,
         /// When, Unix milliseconds.
         at_ms: u64,
-        /// When the session was last heard of, Unix milliseconds.
+        /// When the session was last heard of, Unix milliseconds; 0 from a gateway that does not say.
+        #[serde(default)]
         last_seen_ms: u64,
     },
     /// What is wrong with a station's way of connecting; all of it, so an empty one is the end of it.
