@@ -138,7 +138,9 @@ async fn newer_session_only(world: &World, identity: &Identity, newer: &mut Stat
 
 /// A gateway that bears a station that asks and never reads.
 fn patient(settings: &mut Settings) {
-    settings.write_backlog_bytes_max = usize::MAX;
+    settings.stations_bytes_max = usize::MAX;
+    settings.station_bytes_max = usize::MAX / 16;
+    settings.write_backlog_bytes_max = usize::MAX / 64;
     settings.frames_per_s_max = u32::MAX;
 }
 
