@@ -13,7 +13,6 @@ mod station;
 mod audit;
 mod books;
 mod control;
-mod descriptors;
 mod drain;
 mod frame;
 mod provision;
@@ -21,7 +20,9 @@ mod staff;
 mod trace;
 
 mod observe;
+mod process;
 mod secrets;
+mod system;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -10,7 +10,8 @@ use simulator::station::StationSpec;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Simulate;
-use crate::{descriptors, up};
+use crate::system::{self, Kernel};
+use crate::up;
 
 const SLOTS: u8 = 8;
 
@@ -22,7 +23,10 @@ pub(crate) async fn run(app: &App, data_dir: &Path, asked: &Simulate) -> anyhow:
         asked.target
     );
     // Each station takes a socket here, too.
-    descriptors::raise();
+    system::raise_descriptors();
+    if let Some(shortage) = Kernel::running().local_ports_shortage(asked.stations.into(), 1) {
+        tracing::warn!("{shortage}");
+    }
     let mut specs = Vec::new();
     for number in 1..=asked.stations {
         specs.push(spec(&provisioned(app, number).await?)?);

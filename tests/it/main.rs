@@ -11,4 +11,6 @@ mod orders;
 mod story;
 
 mod model;
+
+mod alerts;
 mod tidy;
