@@ -148,7 +148,7 @@ impl Connection {
     fn take_inbox(&mut self, scratch: &mut Scratch, now: Now) {
         let Some(handle) = &self.handle else { return };
         let (events, samples) = (self.service.uplink.window(), self.service.telemetry.window());
-        self.session.set_windows(events, samples, now);
+        self.session.set_windows(events.frames, samples.frames, now);
         // A socket that takes no bytes gets no command: it stays proven unsent.
         let Some(inbox) = handle.take(self.backlog.is_empty()) else { return };
         self.handle_inbox(inbox, scratch, now);

@@ -8,7 +8,7 @@
 
 use crate::budget::Level;
 use crate::limits;
-use protocol::limits::{LANE_WINDOW_BYTES, LANE_WINDOW_FRAMES};
+use protocol::limits::LANE_WINDOW_FRAMES;
 use protocol::message::Window;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -53,7 +53,7 @@ impl Credit {
         } else {
             LANE_WINDOW_FRAMES
         };
-        window(self.frames.load(Ordering::Relaxed).min(room))
+        Window::of_frames(self.frames.load(Ordering::Relaxed).min(room))
     }
 
     fn shrink(&self) {
@@ -66,11 +66,6 @@ impl Credit {
 /// The sample lane rests while memory is short.
 pub(crate) fn samples_at(level: Level, window: Window) -> Window {
     if level == Level::Plenty { window } else { Window::CLOSED }
-}
-
-fn window(frames: u16) -> Window {
-    let bytes = LANE_WINDOW_BYTES * u32::from(frames) / u32::from(LANE_WINDOW_FRAMES);
-    Window { frames, bytes }
 }
 
 #[cfg(test)]

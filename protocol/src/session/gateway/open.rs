@@ -21,7 +21,8 @@ pub(super) struct Open {
     events_through: EventNo,
     pub(super) samples_through: Option<SamplePoint>,
     pub(super) due: Due,
-    windows: Windows,
+    /// The ACK that told of other windows, until the station has handled it; 0 if none is under way.
+    windows_told_seq: u32,
     keepalive_s: u16,
     ack_delay_ms: u16,
     is_suspect: bool,
@@ -45,15 +46,6 @@ pub(super) struct Due {
     pub(super) goaway: Option<GoawayReason>,
 }
 
-/// The windows that the station was told last, or will be with the next ACK.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Windows {
-    events: Window,
-    samples: Window,
-    /// The ACK that told of them, until the station has handled it; 0 if none is under way.
-    told_seq: u32,
-}
-
 impl Open {
     pub(super) fn new(keys: SessionKeys, terms: &Terms, now: Now) -> Self {
         Self {
@@ -64,7 +56,7 @@ impl Open {
             events_through: EventNo(0),
             samples_through: None,
             due: Due::default(),
-            windows: Windows { events: terms.event_window, samples: terms.sample_window, told_seq: 0 },
+            windows_told_seq: 0,
             keepalive_s: terms.keepalive_s,
             ack_delay_ms: terms.ack_delay_ms,
             is_suspect: false,
@@ -93,17 +85,17 @@ impl Open {
     /// The ACK of this number says what the windows are.
     pub(super) fn tell_windows(&mut self, seq: u32) -> Option<(Window, Window)> {
         core::mem::take(&mut self.due.windows).then(|| {
-            self.windows.told_seq = seq;
-            (self.windows.events, self.windows.samples)
+            self.windows_told_seq = seq;
+            (self.events.told(), self.samples.told())
         })
     }
 
     /// The station has handled all frames up to `ack`: from here on it is held to the windows it was told there.
     pub(super) fn heard_through(&mut self, ack: u32) {
-        if self.windows.told_seq != 0 && ack >= self.windows.told_seq {
-            self.windows.told_seq = 0;
-            self.events.resize(self.windows.events);
-            self.samples.resize(self.windows.samples);
+        if self.windows_told_seq != 0 && ack >= self.windows_told_seq {
+            self.windows_told_seq = 0;
+            self.events.keep_to_told();
+            self.samples.keep_to_told();
         }
     }
 
@@ -217,19 +209,18 @@ impl GatewaySession {
         }
     }
 
-    /// Changes the lanes' windows: told with an ACK if they are not what the station knows.
+    /// Changes the lanes' windows to so many frames, and bytes in proportion ([`Window::of_frames`]): told with
+    /// an ACK if it is not what the station knows.
     ///
     /// A greater window counts at once; a smaller one from the first frame whose `ack` says that the
     /// station knows of it, so nothing that was sent in good faith is over a window.
-    pub fn set_windows(&mut self, events: Window, samples: Window, now: Now) {
+    pub fn set_windows(&mut self, event_frames: u16, sample_frames: u16, now: Now) {
         let Phase::Open(open) = &mut self.phase else { return };
-        if open.is_draining || (open.windows.events == events && open.windows.samples == samples) {
+        if open.is_draining || !(open.events.tell(event_frames) | open.samples.tell(sample_frames)) {
             return;
         }
         self.now = now;
-        open.events.widen(events);
-        open.samples.widen(samples);
-        open.windows = Windows { events, samples, told_seq: 0 };
+        open.windows_told_seq = 0;
         open.due.windows = true;
         open.acknowledge(true, now.monotonic_ms);
     }
@@ -237,7 +228,7 @@ impl GatewaySession {
     /// The windows of events and of samples that the station was told last; `None` before the session is open.
     pub const fn windows(&self) -> Option<(Window, Window)> {
         match &self.phase {
-            Phase::Open(open) => Some((open.windows.events, open.windows.samples)),
+            Phase::Open(open) => Some((open.events.told(), open.samples.told())),
             _ => None,
         }
     }

@@ -80,8 +80,7 @@ fn a_smaller_window_counts_from_the_frame_that_knows_of_it() {
     let mut pair = Pair::open();
     pair.advance(5_000);
     pair.backend.stores_events = false;
-    let narrow = Window { frames: 2, bytes: 8_192 };
-    set_windows(&mut pair, narrow, TERMS.sample_window);
+    set_windows(&mut pair, 2, 8);
     let before = sent(&pair, MessageType::EVENT).len();
     for _ in 0..8 {
         ring(&mut pair, 1);
@@ -93,27 +92,27 @@ fn a_smaller_window_counts_from_the_frame_that_knows_of_it() {
     pair.advance(1_000);
     assert_eq!(sent(&pair, MessageType::EVENT).len() - before, 8, "now it does");
     assert!(pair.is_open(), "{:?}", pair.closes);
-    assert_eq!(pair.gateway.as_ref().unwrap().windows(), Some((narrow, TERMS.sample_window)));
+    assert_eq!(pair.gateway.as_ref().unwrap().windows(), Some((Window::of_frames(2), TERMS.sample_window)));
 }
 
 #[test]
 fn a_closed_lane_opens_again_by_an_ack_and_the_other_never_notices() {
     let mut pair = Pair::open();
     pair.advance(1_000);
-    set_windows(&mut pair, TERMS.event_window, Window::CLOSED);
+    set_windows(&mut pair, 8, 0);
     pair.advance(1_000);
     cut_batch(&mut pair, 0);
     ring(&mut pair, 1);
     pair.advance(1_000);
     assert!(sent(&pair, MessageType::TELEMETRY).is_empty());
     assert!(pair.board.flash.events().next().is_none(), "the event is stored");
-    set_windows(&mut pair, TERMS.event_window, TERMS.sample_window);
+    set_windows(&mut pair, 8, 8);
     pair.advance(1_000);
     assert_eq!(pair.backend.samples, [(1, 0)]);
     assert!(pair.is_open());
 }
 
-fn set_windows(pair: &mut Pair, events: Window, samples: Window) {
+fn set_windows(pair: &mut Pair, events: u16, samples: u16) {
     let now = pair.now();
     pair.gateway.as_mut().unwrap().set_windows(events, samples, now);
 }
