@@ -3,7 +3,7 @@
 use crate::admission::Admission;
 use crate::backend::{BackendClient, ClientError};
 use crate::commands::CommandTable;
-use crate::config::{SettingError, Settings};
+use crate::config::{SettingError, Settings, UnknownStations};
 use crate::control::{self, ControlState, InternalKeys};
 use crate::drain::{self, DrainReport};
 use crate::keyring::KeyRing;
@@ -125,7 +125,8 @@ impl Gateway {
         let service = Arc::new(Service {
             instance_id,
             commands: Arc::new(CommandTable::new(instance_id, clock.clone(), registry.clone())),
-            admission: Admission::new(settings.admission.clone(), keys, roster.clone(), clock.clone()),
+            admission: Admission::new(settings.admission.clone(), keys, roster.clone(), clock.clone())
+                .with_unknown_stations(settings.unknown_stations),
             uplink: Arc::new(Uplink::new(settings.uplink_items_max)),
             announcements: Arc::new(Announcements::new()),
             telemetry: Arc::new(TelemetryLane::new(
@@ -175,6 +176,11 @@ impl Gateway {
             }
         });
 
+        if service.settings.unknown_stations == UnknownStations::Accept {
+            tracing::warn!(
+                "gateway.unknown_stations = \"accept\": stations that nobody provisioned get sessions"
+            );
+        }
         tracing::info!(%instance_id, %station_addr, %control_addr, link = "clear", "gateway started");
         let kill = CancellationToken::new();
         let supervisor =
@@ -216,6 +222,11 @@ impl Gateway {
             roster: self.roster.is_loaded(),
             draining: self.service.commands.is_draining(),
         }
+    }
+
+    /// Delivery of commands, for who runs in the same process.
+    pub fn commands(&self) -> &Arc<CommandTable> {
+        &self.service.commands
     }
 
     /// Starts the drain that `POST /control/v1/drain` starts; the process stays.

@@ -12,6 +12,7 @@ use protocol::control::{
     UplinkBatch, UplinkItem,
 };
 use protocol::types::{EventNo, StationId};
+use reqwest::StatusCode;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -267,6 +268,8 @@ impl Announcements {
                     announcement.session.acknowledge_events(briefing.events_through);
                     announcement.session.brief(&briefing.queries, briefing.query_inventory);
                 }
+                // A station that nobody provisioned, where such are accepted: there is nothing to tell it, ever.
+                Err(CallError::Status(StatusCode::NOT_FOUND)) => backoff.reset(),
                 Err(error) => {
                     failures.increment(1);
                     tracing::debug!(%error, station_id = %announcement.opened.station_id, "session not announced");
