@@ -95,9 +95,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 staff::create(&app, &email, &role, password_stdin).await
             })?
         }
-        Command::Simulate(asked) => with_data(&load()?, &data_dir, async |settings, secrets| {
-            simulate::run(&node::open_backend(settings, secrets).await?, &data_dir, &asked).await
-        })?,
+        Command::Simulate(asked) => {
+            let settings = load()?;
+            begin(&settings)?;
+            runtime()?.block_on(simulate::run(&settings, &data_dir, &asked))?;
+        }
         Command::Audit => {
             let settings = load()?;
             observe::start_log(&settings.log)?;
@@ -115,12 +117,18 @@ fn with_data<T>(
     data_dir: &Path,
     command: impl AsyncFnOnce(&Settings, &Secrets) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
+    begin(settings)?;
+    let secrets = Secrets::open_or_create(data_dir)?;
+    runtime()?.block_on(command(settings, &secrets))
+}
+
+/// The log, and what encrypts calls to the outside.
+fn begin(settings: &Settings) -> anyhow::Result<()> {
     observe::start_log(&settings.log)?;
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         anyhow::bail!("a cryptography provider was installed twice");
     }
-    let secrets = Secrets::open_or_create(data_dir)?;
-    runtime()?.block_on(command(settings, &secrets))
+    Ok(())
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
