@@ -101,9 +101,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 staff::create(&app, &email, &role, password_stdin).await
             })?
         }
-        Command::Simulate(asked) => with_data(&load()?, &data_dir, async |settings, secrets| {
-            simulate::run(&node::open_backend(settings, secrets).await?, &data_dir, &asked).await
-        })?,
+        Command::Simulate(asked) => {
+            let settings = load()?;
+            prepare(&settings)?;
+            runtime()?.block_on(simulate::run(&settings, &data_dir, &asked))?;
+        }
         Command::Trace(asked) => {
             let settings = load()?;
             prepare(&settings)?;
@@ -137,6 +139,7 @@ fn with_data<T>(
     runtime()?.block_on(command(settings, &secrets))
 }
 
+/// The log, and what encrypts calls to the outside.
 fn prepare(settings: &Settings) -> anyhow::Result<()> {
     observe::start_log(&settings.log)?;
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {

@@ -85,6 +85,12 @@ fn station_master_files(dir: &Path) -> anyhow::Result<Vec<(u16, PathBuf)>> {
     Ok(found)
 }
 
+/// Reads a secret from a file of its own.
+pub(crate) fn read_key(path: &Path) -> anyhow::Result<[u8; 32]> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    parse(path, &text)
+}
+
 fn read_or_create(path: &Path) -> anyhow::Result<[u8; 32]> {
     match fs::read_to_string(path) {
         Ok(text) => parse(path, &text),

@@ -56,6 +56,8 @@ pub struct Settings {
     pub telemetry_bytes_max: usize,
     /// The most bytes of telemetry in one append, unfolded.
     pub telemetry_append_bytes_max: usize,
+    /// What becomes of a station that proves its key and that the backend does not know.
+    pub unknown_stations: UnknownStations,
     /// How many logins are let in.
     pub admission: AdmissionSettings,
     /// When a station comes and goes too often.
@@ -88,11 +90,23 @@ impl Default for Settings {
             uplink_bytes_max: 32 * 1_024 * 1_024,
             telemetry_bytes_max: 32 * 1_024 * 1_024,
             telemetry_append_bytes_max: 1_024 * 1_024,
+            unknown_stations: UnknownStations::default(),
             admission: AdmissionSettings::default(),
             flapping: FlappingSettings::default(),
             drain: DrainSettings::default(),
         }
     }
+}
+
+/// What becomes of a station that proves its key and that the backend does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownStations {
+    /// It is told to come again later, until an operator has provisioned it.
+    #[default]
+    Pending,
+    /// It gets a session. Only for load tests on this machine.
+    Accept,
 }
 
 /// A setting that cannot work.
@@ -177,6 +191,11 @@ impl Settings {
             ),
             (self.drain.sessions_per_s > 0, "drain.sessions_per_s", "must be at least 1"),
             (u32::try_from(self.drain.deadline_ms).is_ok(), "drain.deadline_ms", "must be below 50 days"),
+            (
+                self.unknown_stations == UnknownStations::Pending || self.listen.ip().is_loopback(),
+                "unknown_stations",
+                "may be \"accept\" only while gateway.listen is a loopback address",
+            ),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {
             Some((_, key, rule)) => Err(SettingError { key, rule }),
@@ -273,6 +292,14 @@ mod tests {
         let silent = Settings { keepalive_s: 5, ..Settings::default() };
         let error = silent.check().unwrap_err();
         assert_eq!(error.to_string(), "gateway.keepalive_s must be within 30 and 900");
+    }
+
+    #[test]
+    fn strangers_are_let_in_from_this_machine_alone() {
+        let accept = Settings { unknown_stations: UnknownStations::Accept, ..Settings::default() };
+        assert_eq!(accept.check().unwrap_err().key, "unknown_stations");
+        let own = Settings { listen: SocketAddr::from(([127, 0, 0, 1], 7420)), ..accept };
+        assert_eq!(own.check(), Ok(()));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::admission::Admission;
 use crate::backend::{BackendClient, ClientError};
 use crate::budget::Budget;
 use crate::commands::CommandTable;
-use crate::config::{SettingError, Settings};
+use crate::config::{SettingError, Settings, UnknownStations};
 use crate::control::{self, ControlState, InternalKeys};
 use crate::drain::{self, DrainControl, DrainReport, DrainWatch};
 use crate::keyring::KeyRing;
@@ -128,7 +128,8 @@ impl Gateway {
         let service = Arc::new(Service {
             instance_id,
             commands: Arc::new(CommandTable::new(instance_id, clock.clone(), registry.clone())),
-            admission: Admission::new(settings.admission.clone(), keys, roster.clone(), clock.clone()),
+            admission: Admission::new(settings.admission.clone(), keys, roster.clone(), clock.clone())
+                .with_unknown_stations(settings.unknown_stations),
             uplink: Arc::new(Uplink::new(
                 settings.uplink_items_max,
                 settings.uplink_bytes_max,
@@ -188,6 +189,11 @@ impl Gateway {
             }
         });
 
+        if service.settings.unknown_stations == UnknownStations::Accept {
+            tracing::warn!(
+                "gateway.unknown_stations = \"accept\": stations that nobody provisioned get sessions"
+            );
+        }
         tracing::info!(%instance_id, %station_addr, %control_addr, link = "clear", "gateway started");
         let kill = CancellationToken::new();
         let supervisor =
@@ -234,6 +240,11 @@ impl Gateway {
             roster: self.roster.is_loaded(),
             draining: self.service.commands.is_draining(),
         }
+    }
+
+    /// Delivery of commands, for who runs in the same process.
+    pub fn commands(&self) -> &Arc<CommandTable> {
+        &self.service.commands
     }
 
     /// Starts the drain that `POST /control/v1/drain` starts; the process stays.

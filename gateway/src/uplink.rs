@@ -15,6 +15,7 @@ use protocol::control::{
 };
 use protocol::message::Window;
 use protocol::types::EventNo;
+use reqwest::StatusCode;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -374,6 +375,8 @@ impl Announcements {
                     announcement.session.acknowledge_events(briefing.events_through);
                     announcement.session.brief(&briefing.queries, briefing.query_inventory);
                 }
+                // A station that nobody provisioned, where such are accepted: there is nothing to tell it, ever.
+                Err(CallError::Status(StatusCode::NOT_FOUND)) => backoff.reset(),
                 Err(error) => {
                     failures.increment(1);
                     tracing::debug!(%error, station_id = %announcement.opened.station_id, "session not announced");

@@ -200,6 +200,9 @@ async fn take_session(
         return refusal;
     }
     let mut books = backend.books();
+    if !books.roster.iter().any(|(_, entry)| entry.station_id == opened.station_id) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let mut briefing = books.briefings.get(&opened.station_id).cloned().unwrap_or_default();
     let stored = books.events.keys().filter(|(station_id, _)| *station_id == opened.station_id);
     briefing.events_through = stored.map(|(_, event_no)| *event_no).max().unwrap_or_default();
