@@ -486,8 +486,8 @@ fn write_all_now(stream: &mut TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> 
     while written < bytes.len() {
         match Pin::new(&mut *stream).poll_write(cx, &bytes[written..]) {
             Poll::Ready(Ok(count)) if count > 0 => written += count,
-            Poll::Ready(_) => return bytes.len(),
-            Poll::Pending => break,
+            // A broken socket counts as one that takes nothing, so that no command is given to it; reading finds its end.
+            Poll::Ready(_) | Poll::Pending => break,
         }
     }
     written

@@ -44,8 +44,8 @@ async fn each_frame_of_a_station_is_explained_in_one_line() {
     for expected in [
         "the controller starts: boot 1",
         "--> HELLO       #1    station 07070707-0707-0707-0707-070707070001, key 1.1, boot 1 connection 1",
-        "<-- CHALLENGE   #1    the gateway proves that it holds our key",
-        "--> PROOF       #2    our proof",
+        "<-- CHALLENGE   #1    the gateway proves that it holds the station's key",
+        "--> PROOF       #2    the station's proof",
         "<-- WELCOME     #2    session",
         "<-- COMMAND ",
         "--> CMD_RECEIPT ",
