@@ -6,6 +6,7 @@ mod server;
 mod world;
 
 mod crash;
+mod load;
 mod operator;
 mod orders;
 mod story;

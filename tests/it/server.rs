@@ -48,6 +48,11 @@ impl Site {
         local(self.ports[0])
     }
 
+    /// The gateway's control server.
+    pub(crate) fn control_address(&self) -> String {
+        local(self.ports[1])
+    }
+
     /// The public API.
     pub(crate) fn base_url(&self) -> String {
         format!("http://{}", local(self.ports[2]))
