@@ -377,9 +377,14 @@ impl Connection {
 
     fn flush(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch, now: Now) {
         self.trace(scratch);
-        if !self.backlog.is_empty() {
+        let is_behind = !self.backlog.is_empty();
+        if is_behind {
             self.backlog.extend_from_slice(scratch.out());
-            let written = write_all_now(&mut self.stream, cx, &self.backlog);
+        }
+        let bytes = if is_behind { &self.backlog } else { scratch.out() };
+        let (written, is_broken) = write_all_now(&mut self.stream, cx, bytes);
+        scratch.counters.bytes_out += written as u64;
+        if is_behind {
             self.backlog.drain(..written);
             if written > 0 {
                 self.flow.progressed(now.monotonic_ms);
@@ -387,17 +392,17 @@ impl Connection {
             if self.backlog.is_empty() {
                 self.backlog = Vec::new();
             }
-            scratch.counters.bytes_out += written as u64;
-        } else if !scratch.out().is_empty() {
-            let written = write_all_now(&mut self.stream, cx, scratch.out());
+        } else {
             self.backlog.extend_from_slice(&scratch.out()[written..]);
-            scratch.counters.bytes_out += written as u64;
         }
         if std::mem::take(&mut scratch.has_command) {
             protocol::crash::point(crash::AFTER_COMMAND_WRITE);
         }
         scratch.clear_out();
-        if self.backlog.len() > self.service.settings.write_backlog_bytes_max {
+        if is_broken {
+            // The backlog stays, so that no command is taken for a socket that is gone.
+            self.session.handle_closed(CloseReason::LinkLost);
+        } else if self.backlog.len() > self.service.settings.write_backlog_bytes_max {
             self.session.handle_closed(CloseReason::LinkLost);
             self.end = Some(Reason::SlowReader);
         }
@@ -480,17 +485,17 @@ impl Connection {
     }
 }
 
-/// Writes until the socket takes no more; an error shows at the next read.
-fn write_all_now(stream: &mut TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
+/// Writes until the socket takes no more: how much, and whether it is broken.
+fn write_all_now(stream: &mut TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> (usize, bool) {
     let mut written = 0;
     while written < bytes.len() {
         match Pin::new(&mut *stream).poll_write(cx, &bytes[written..]) {
             Poll::Ready(Ok(count)) if count > 0 => written += count,
-            // A broken socket counts as one that takes nothing, so that no command is given to it; reading finds its end.
-            Poll::Ready(_) | Poll::Pending => break,
+            Poll::Ready(_) => return (written, true),
+            Poll::Pending => break,
         }
     }
-    written
+    (written, false)
 }
 
 /// What a task of this future costs before it has allocated anything.
