@@ -1,17 +1,15 @@
 //! `chautari audit`: a read-only check that rentals, places, commands and the ledger agree.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use backend::clock::Clock;
-use backend::db::Db;
 use backend::payments::audit::Finding;
-use backend::random::Random;
 use entities::{ledger_entry, rental, station};
 use protocol::clock::SystemClock;
 use sea_orm::{EntityTrait, PaginatorTrait};
 
+use crate::books;
 use crate::settings::Settings;
 
 /// What one look at the books found.
@@ -25,17 +23,8 @@ pub(crate) struct Report {
 impl Report {
     /// Reads the books of one moment, even while they are being written. Makes and migrates nothing.
     pub(crate) async fn make(settings: &Settings) -> anyhow::Result<Self> {
-        let url = &settings.database.url;
-        if let Some(file) = url.strip_prefix("sqlite://")
-            && !Path::new(file.split('?').next().unwrap_or(file)).exists()
-        {
-            bail!("there are no books at {file}; name the directory with --data-dir");
-        }
         let clock = Clock::new(Arc::new(SystemClock::new()));
-        let db = Db::open(url, None, clock.clone(), Random::from_system())
-            .await
-            .map_err(anyhow::Error::from)
-            .with_context(|| format!("cannot open the database of {:?}", settings.database))?;
+        let db = books::open(settings).await?;
         let moment = db.snapshot().await?;
         let mut findings = backend::payments::audit::audit(&moment)
             .await

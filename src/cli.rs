@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use simulator::limits::{LOAD_SECONDS_MAX, LOAD_SENDS_PER_S_MAX, LOAD_SOURCES_MAX, LOAD_STATIONS_MAX};
 use uuid::Uuid;
 
 /// The server of a power-bank rental network: one binary, nothing to install.
@@ -42,7 +43,11 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Staff(Staff),
     /// Drives a gateway with many simulated stations and reports what it took.
-    Simulate(Simulate),
+    Simulate(Box<Simulate>),
+    /// Shows what one station and the running gateway say to each other, live and explained, for a while.
+    Trace(Trace),
+    /// Empties the running gateway: open ejects finish, stations are sent away at a set rate, queues are emptied.
+    Drain,
     /// Explains protocol bytes.
     #[command(subcommand)]
     Frame(Frame),
@@ -173,11 +178,82 @@ pub(crate) struct Simulate {
     #[arg(long, default_value = "127.0.0.1:7420")]
     pub(crate) target: SocketAddr,
     /// How many stations connect.
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=i64::from(LOAD_STATIONS_MAX)))]
     pub(crate) stations: u32,
+    /// The number of the first one: several processes with different ones make more stations than one may open sockets.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000_000))]
+    pub(crate) first: u32,
     /// For how long, once all are connected.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=i64::from(LOAD_SECONDS_MAX)))]
     pub(crate) seconds: u32,
+    /// Over how long they connect, seconds.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=i64::from(LOAD_SECONDS_MAX)))]
+    pub(crate) ramp_seconds: u32,
+    /// From how many addresses they come, 127.1.0.1, 127.2.0.1 and so on: carrier blocks of their own
+    /// [default: one for each thousand stations]; 0: from the kernel's choice.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=i64::from(LOAD_SOURCES_MAX)))]
+    pub(crate) source_addresses: Option<u32>,
+    /// Telemetry frames per second, of all stations together [default: one from each station in 30 seconds].
+    #[arg(long, value_parser = rate)]
+    pub(crate) telemetry_rate: Option<f64>,
+    /// Samples in each of them.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=20))]
+    pub(crate) samples_per_batch: u8,
+    /// Events per second, of all stations together. The events of a station that nobody provisioned become incidents.
+    #[arg(long, default_value_t = 0.0, value_parser = rate)]
+    pub(crate) event_rate: f64,
+    /// Ejects per second through the gateway's control server; each bank is put back at once.
+    #[arg(long, default_value_t = 0.0, value_parser = rate)]
+    pub(crate) command_rate: f64,
+    /// The gateway's control server; its key is the internal key of --data-dir.
+    #[arg(long, default_value = "127.0.0.1:7421")]
+    pub(crate) control: SocketAddr,
+    /// In the middle of the time all stations lose their power and are back within so many seconds.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub(crate) storm: Option<u32>,
+    /// Makes the stations in the backend of --data-dir first. Without it they are strangers, and
+    /// gateway.unknown_stations must be "accept".
+    #[arg(long)]
+    pub(crate) provision: bool,
+    /// The gateway's master key, a file as in <data-dir>/secrets [default: that of --data-dir].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) master_key_file: Option<PathBuf>,
+    /// Which master key it is [default: the highest of --data-dir, or 1].
+    #[arg(long)]
+    pub(crate) key_id: Option<u16>,
+    /// How the report is written.
+    #[arg(long, value_enum, default_value_t = Report::Table)]
+    pub(crate) report: Report,
+    /// The same seed gives the same choices.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Report {
+    /// For people.
+    Table,
+    /// For machines: times in microseconds.
+    Json,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.0..=f64::from(LOAD_SENDS_PER_S_MAX)).contains(&rate) => Ok(rate),
+        _ => Err(format!("a number from 0 to {LOAD_SENDS_PER_S_MAX}")),
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Trace {
+    /// The station's id, or the serial number on its sticker.
+    pub(crate) station: String,
+    /// For how long.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub(crate) seconds: u32,
+    /// Prints the gateway's lines as they come, one JSON object each.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Subcommand)]

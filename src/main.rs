@@ -11,13 +11,18 @@ mod simulate;
 mod station;
 
 mod audit;
-mod descriptors;
+mod books;
+mod control;
+mod drain;
 mod frame;
 mod provision;
 mod staff;
+mod trace;
 
 mod observe;
+mod process;
 mod secrets;
+mod system;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,6 +31,7 @@ use clap::Parser;
 
 use crate::audit::Report;
 use crate::cli::{Cli, Command, Config, Frame, Staff, StationAction};
+use crate::control::Control;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
 
@@ -95,9 +101,22 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 staff::create(&app, &email, &role, password_stdin).await
             })?
         }
-        Command::Simulate(asked) => with_data(&load()?, &data_dir, async |settings, secrets| {
-            simulate::run(&node::open_backend(settings, secrets).await?, &data_dir, &asked).await
-        })?,
+        Command::Simulate(asked) => {
+            let settings = load()?;
+            prepare(&settings)?;
+            runtime()?.block_on(simulate::run(&settings, &data_dir, &asked))?;
+        }
+        Command::Trace(asked) => {
+            let settings = load()?;
+            prepare(&settings)?;
+            let control = Control::open(&settings, &data_dir)?;
+            runtime()?.block_on(trace::run(asked, &settings, &control))?;
+        }
+        Command::Drain => {
+            let settings = load()?;
+            prepare(&settings)?;
+            runtime()?.block_on(drain::run(&Control::open(&settings, &data_dir)?))?;
+        }
         Command::Audit => {
             let settings = load()?;
             observe::start_log(&settings.log)?;
@@ -115,12 +134,18 @@ fn with_data<T>(
     data_dir: &Path,
     command: impl AsyncFnOnce(&Settings, &Secrets) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
+    prepare(settings)?;
+    let secrets = Secrets::open_or_create(data_dir)?;
+    runtime()?.block_on(command(settings, &secrets))
+}
+
+/// The log, and what encrypts calls to the outside.
+fn prepare(settings: &Settings) -> anyhow::Result<()> {
     observe::start_log(&settings.log)?;
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         anyhow::bail!("a cryptography provider was installed twice");
     }
-    let secrets = Secrets::open_or_create(data_dir)?;
-    runtime()?.block_on(command(settings, &secrets))
+    Ok(())
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

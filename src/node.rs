@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::secrets::Secrets;
 use crate::settings::Settings;
-use crate::{descriptors, observe};
+use crate::system::Kernel;
+use crate::{observe, system};
 
 /// Everything that runs, and how to stop it in order.
 pub(crate) struct Node {
@@ -66,10 +67,12 @@ impl Node {
         data_dir: &Path,
         recorder: PrometheusHandle,
     ) -> anyhow::Result<Self> {
-        let shortage = descriptors::shortage(descriptors::raise(), settings);
+        let descriptors = system::raise_descriptors();
         // A demonstration has a few stations.
-        if let Some(shortage) = shortage.filter(|_| !settings.backend.demo) {
-            tracing::warn!("{shortage}");
+        if !settings.backend.demo {
+            for shortage in Kernel::running().shortages(descriptors, settings) {
+                tracing::warn!("{shortage}");
+            }
         }
         let stations = gateway::listener::bind_stations(settings.gateway.listen)
             .with_context(|| taken("gateway.listen", settings.gateway.listen))?;

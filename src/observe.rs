@@ -12,7 +12,7 @@ use axum::routing::get;
 use backend::clock::Clock;
 use backend::system_log::LogLines;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use protocol::clock::SystemClock;
+use protocol::clock::{Clock as _, SystemClock};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,8 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{self, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
+
+use crate::process;
 
 /// Upper bounds of every `_seconds` histogram: from a local write to a lost answer.
 const SECONDS_BUCKETS: [f64; 15] =
@@ -84,11 +86,13 @@ impl<S: Subscriber> Layer<S> for ForStaff {
 
 /// Starts the recorder that all parts count into; before any of them starts.
 pub(crate) fn start_recorder() -> anyhow::Result<PrometheusHandle> {
-    PrometheusBuilder::new()
+    let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)
         .context("metric buckets")?
         .install_recorder()
-        .context("cannot install the metrics recorder")
+        .context("cannot install the metrics recorder")?;
+    process::describe(SystemClock::new().wall_ms());
+    Ok(recorder)
 }
 
 /// Serves `/metrics` until the token is cancelled.
@@ -116,5 +120,7 @@ pub(crate) async fn serve_metrics(
 }
 
 async fn render(State(recorder): State<PrometheusHandle>) -> impl IntoResponse {
+    // What a blocking thread cannot measure is only missing in this answer.
+    let _ = tokio::task::spawn_blocking(process::measure).await;
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], recorder.render())
 }

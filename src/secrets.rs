@@ -10,6 +10,8 @@ use anyhow::{Context, bail};
 
 /// The file name of a station master key, without its number.
 const STATION_MASTER: &str = "station_master_";
+/// The file name of the bearer key.
+const INTERNAL_KEY: &str = "internal_key";
 /// The number of the master key that a new installation starts with.
 const FIRST_STATION_MASTER: u16 = 1;
 
@@ -55,10 +57,19 @@ impl Secrets {
         }
         Ok(Self {
             station_masters,
-            internal_key: hex::encode(read_or_create(&dir.join("internal_key"))?),
+            internal_key: hex::encode(read_or_create(&dir.join(INTERNAL_KEY))?),
             otp_key: read_or_create(&dir.join("otp_key"))?,
         })
     }
+}
+
+/// The bearer key of an installation that exists already; makes nothing.
+pub(crate) fn internal_key(data_dir: &Path) -> anyhow::Result<String> {
+    let path = data_dir.join("secrets").join(INTERNAL_KEY);
+    let text = fs::read_to_string(&path).with_context(|| {
+        format!("cannot read {}; name the directory of the running product with --data-dir", path.display())
+    })?;
+    Ok(hex::encode(parse(&path, &text)?))
 }
 
 fn station_master_files(dir: &Path) -> anyhow::Result<Vec<(u16, PathBuf)>> {
@@ -72,6 +83,12 @@ fn station_master_files(dir: &Path) -> anyhow::Result<Vec<(u16, PathBuf)>> {
         }
     }
     Ok(found)
+}
+
+/// Reads a secret from a file of its own.
+pub(crate) fn read_key(path: &Path) -> anyhow::Result<[u8; 32]> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    parse(path, &text)
 }
 
 fn read_or_create(path: &Path) -> anyhow::Result<[u8; 32]> {
@@ -125,8 +142,17 @@ mod tests {
         assert_eq!(first.station_masters, second.station_masters);
         assert_eq!(first.internal_key, second.internal_key);
         assert_eq!(first.otp_key, second.otp_key);
+        assert_eq!(internal_key(dir.path()).unwrap(), first.internal_key);
         let mode = fs::metadata(dir.path().join("secrets/otp_key")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_directory_without_an_installation_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = internal_key(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("--data-dir"), "{error}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 
     #[test]

@@ -10,10 +10,12 @@
 pub mod staff;
 
 use crate::app::App;
+use crate::calendar::end_of_day_in_nepal;
 use crate::db::{Tx, WriteFuture};
 use crate::error::{Error, Result};
 use crate::jobs::{self, Job, Queue};
 use crate::limits;
+use chrono::{DateTime, NaiveDate, Utc};
 use entities::batch_part;
 use entities::batch_run::{self, BatchState};
 use entities::id::{AdminProfileId, BatchPartId, BatchRunId};
@@ -124,6 +126,26 @@ pub struct Order<'a, P> {
     pub dedup_key: Option<String>,
     /// Who asks.
     pub requested_by: Option<AdminProfileId>,
+}
+
+/// What a night's run of rows whose time is over needs to know: the end of the day that is gone.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct DayEnded {
+    /// In Kathmandu.
+    pub until: DateTime<Utc>,
+}
+
+/// Starts the run of the night after `day`, once; its steps read [`DayEnded`].
+pub async fn start_night(tx: &Tx, kind: &'static str, day: NaiveDate) -> Result<()> {
+    let order = Order {
+        kind,
+        parameters: &DayEnded { until: end_of_day_in_nepal(day) },
+        total: None,
+        dedup_key: Some(format!("{kind}:{day}")),
+        requested_by: None,
+    };
+    start(tx, order).await?;
+    Ok(())
 }
 
 /// Starts a run in the caller's transaction, or answers with the one that has the same `dedup_key`.

@@ -230,6 +230,14 @@ pub const PRESENCE_RETRY_MIN: Duration = Duration::from_millis(200);
 pub const PRESENCE_RETRY_MAX: Duration = Duration::from_secs(5);
 /// The longest line of a presence stream, bytes.
 pub const PRESENCE_LINE_MAX_BYTES: usize = 64 * 1024;
+/// How long a trace in the console lasts.
+pub const TRACE_LIFE: Duration = Duration::from_secs(300);
+/// Lines of a trace that the console shows; the oldest go first.
+pub const TRACE_ROWS_MAX: usize = 200;
+/// Consoles that may trace at once.
+pub const TRACE_WATCHERS_MAX: usize = 4;
+/// How often a trace in the console is brought up to date.
+pub const TRACE_REFRESH: Duration = Duration::from_millis(500);
 /// The shortest pause between two writes of presence to the book.
 pub const PROJECTION_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// The longest pause between two writes of presence to the book.

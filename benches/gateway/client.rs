@@ -5,15 +5,18 @@ use protocol::crypto::{HelloHash, LinkMode, SessionKeys, Transcript};
 use protocol::frame::{self, Decoded, Frame, MessageType, Protection};
 use protocol::limits::PAYLOAD_HARD_MAX_BYTES;
 use protocol::message::{
-    Ack, Capabilities, Challenge, DisconnectReason, Error, ErrorClass, ErrorCode, Hello, Message, Proof,
-    RecordWriter, SamplePoint, SlotReading, StationReading, Time, Window,
+    Ack, Capabilities, Challenge, CmdReceipt, CmdResult, DisconnectReason, DoneReason, Error, ErrorClass,
+    ErrorCode, EventStamp, Hello, Message, Proof, RecordWriter, SamplePoint, SlotReading, StationReading,
+    Time, Verdict, Window,
 };
-use protocol::types::{BankSerial, EventNo, SlotState, StationId};
+use protocol::types::{BankSerial, CommandId, EventNo, SlotState, StationId};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 const SLOTS: usize = 8;
 const SAMPLES_PER_BATCH: u8 = 3;
+/// Events that may wait for their acknowledgement.
+const EVENTS_IN_FLIGHT: u64 = 8;
 
 /// What a client sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +39,10 @@ pub(super) struct Client {
     next_sample_no: u32,
     acknowledged: Option<u32>,
     heard_time: bool,
+    /// Commands that arrived and were not answered.
+    commands: Vec<CommandId>,
+    last_event: EventNo,
+    stored_event: EventNo,
     keys: Option<SessionKeys>,
     out: Vec<u8>,
     arrived: Vec<u8>,
@@ -53,6 +60,9 @@ impl Client {
             next_sample_no: 0,
             acknowledged: None,
             heard_time: false,
+            commands: Vec::new(),
+            last_event: EventNo(0),
+            stored_event: EventNo(0),
             keys: None,
             out: Vec::new(),
             arrived: Vec::new(),
@@ -128,6 +138,38 @@ impl Client {
         }
     }
 
+    /// Answers commands with a receipt and a result until the connection is shut down.
+    pub(super) fn answer_commands(&mut self) {
+        self.stream.set_nonblocking(false).unwrap();
+        while self.read_some() {
+            for cmd_id in std::mem::take(&mut self.commands) {
+                // The window of the event lane: as a station does, it waits for what is stored.
+                while self.last_event.0 - self.stored_event.0 >= EVENTS_IN_FLIGHT {
+                    if !self.read_some() {
+                        return;
+                    }
+                }
+                self.last_event = EventNo(self.last_event.0 + 1);
+                let stamp = EventStamp { event_no: self.last_event, uptime_ms: 1_000, anchor: None };
+                let verdict = Verdict::Done(DoneReason::ALL[0]);
+                self.push(Message::CmdReceipt(CmdReceipt { cmd_id, duplicate: false }));
+                self.push(Message::CmdResult(CmdResult {
+                    stamp,
+                    cmd_id,
+                    verdict,
+                    duplicate: false,
+                    answer: "",
+                }));
+                self.write_out();
+            }
+        }
+    }
+
+    /// Another handle of the connection, to shut it down.
+    pub(super) fn handle(&self) -> TcpStream {
+        self.stream.try_clone().unwrap()
+    }
+
     /// Takes what has arrived, without waiting.
     pub(super) fn skip_replies(&mut self) {
         if self.is_station {
@@ -139,6 +181,15 @@ impl Client {
         if !self.read() {
             std::thread::yield_now();
         }
+    }
+
+    /// Waits for bytes; `false` at their end.
+    fn read_some(&mut self) -> bool {
+        let mut chunk = [0; 2_048];
+        let read = self.stream.read(&mut chunk).unwrap_or(0);
+        self.arrived.extend_from_slice(&chunk[..read]);
+        self.take_frames();
+        read > 0
     }
 
     fn read(&mut self) -> bool {
@@ -164,7 +215,9 @@ impl Client {
                 Message::Ack(ack) => {
                     let through = ack.samples_through.map(|point| point.sample_no);
                     self.acknowledged = self.acknowledged.max(through);
+                    self.stored_event = self.stored_event.max(ack.events_through.unwrap_or_default());
                 }
+                Message::Command(command) => self.commands.push(command.cmd_id),
                 Message::Time(_) => self.heard_time = true,
                 Message::Heartbeat => {}
                 other => panic!("{other:?} was not expected"),

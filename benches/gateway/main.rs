@@ -8,6 +8,7 @@
 //! `cargo bench --bench gateway` (`-- --quick` for one short round each)
 #![expect(clippy::unwrap_used, reason = "a bench that fails shall stop")]
 
+#[expect(dead_code, reason = "the bench beside mosquitto needs more of it")]
 mod client;
 mod servers;
 

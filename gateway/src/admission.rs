@@ -1,6 +1,6 @@
 //! Who may log in, and how many at a time. Cheapest refusals first; a storm is answered, not queued.
 
-use crate::config::AdmissionSettings;
+use crate::config::{AdmissionSettings, UnknownStations};
 use crate::keyring::KeyRing;
 use crate::limits;
 use crate::registry::{NotAccepted, locked};
@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 /// Judges logins by what is in memory: buckets, roster, master keys.
 pub struct Admission {
     settings: AdmissionSettings,
+    unknown_stations: UnknownStations,
     keys: KeyRing,
     roster: Arc<RosterView>,
     clock: Arc<dyn Clock>,
@@ -46,7 +47,13 @@ impl Admission {
         let all = Bucket::full(f64::from(settings.burst), now_ms);
         let buckets =
             Mutex::new(Buckets { all, blocks: HashMap::new(), waiting: 0.0, waiting_at_ms: now_ms });
-        Self { settings, keys, roster, clock, draining: AtomicBool::new(false), buckets }
+        let unknown_stations = UnknownStations::default();
+        Self { settings, unknown_stations, keys, roster, clock, draining: AtomicBool::new(false), buckets }
+    }
+
+    /// Says what becomes of stations that the roster does not know.
+    pub fn with_unknown_stations(self, unknown_stations: UnknownStations) -> Self {
+        Self { unknown_stations, ..self }
     }
 
     /// From now on nobody is let in.
@@ -84,7 +91,10 @@ impl Admission {
     pub fn judge_proven(&self, station_id: &StationId, epoch: Epoch, imei: &str) -> Result<(), Refusal> {
         // The roster may have changed since HELLO, so everything is looked at again.
         let Some(entry) = self.roster.entry(station_id) else {
-            return Err(self.later(RetryReason::NotApproved));
+            return match self.unknown_stations {
+                UnknownStations::Pending => Err(self.later(RetryReason::NotApproved)),
+                UnknownStations::Accept => Ok(()),
+            };
         };
         if entry.admission == Verdict::Revoked || epoch.key_gen() < entry.min_key_gen {
             return Err(self.later(RetryReason::Revoked));
@@ -99,14 +109,25 @@ impl Admission {
     }
 
     /// A proven session that the registry did not accept.
-    pub fn not_accepted(&self, why: NotAccepted) -> Refusal {
+    pub fn not_accepted(&self, station_id: &StationId, why: NotAccepted) -> Refusal {
         match why {
             NotAccepted::Stale { .. } => self.later(RetryReason::StaleEpoch),
             NotAccepted::Quarantined { left_ms, .. } => Refusal {
                 reason: RetryReason::Quarantined,
                 retry_after_ms: u32::try_from(left_ms).unwrap_or(u32::MAX),
             },
+            // What makes one flap, like a weak cell, makes its neighbours flap at the same moments.
+            NotAccepted::Flapping { left_ms } => {
+                let left_ms = u32::try_from(left_ms).unwrap_or(u32::MAX);
+                let spread = self.spread(RetryReason::Busy, station_id, self.settings.reconnect_spread_ms);
+                Refusal { retry_after_ms: spread.retry_after_ms.saturating_add(left_ms), ..spread }
+            }
         }
+    }
+
+    /// Memory is short: come back when the fleet would after a restart, each at its own place.
+    pub(crate) fn without_room(&self, station_id: &StationId) -> Refusal {
+        self.spread(RetryReason::Unavailable, station_id, self.settings.reconnect_spread_ms)
     }
 
     fn take_tokens(&self, station_id: &StationId, peer: IpAddr) -> Result<(), Refusal> {

@@ -189,6 +189,13 @@ impl CommandTable {
         table.open.get(station_id).is_some_and(|open| open.iter().any(|command| command.is_open(wall_ms)))
     }
 
+    /// How many commands may still move something.
+    pub fn open_count(&self) -> usize {
+        let wall_ms = self.clock.wall_ms();
+        let table = locked(&self.table);
+        table.open.values().flatten().filter(|command| command.is_open(wall_ms)).count()
+    }
+
     /// For the connection, right before it writes: `true` gives it the sole right to do so.
     pub fn begin_send(&self, command: &Tracked) -> bool {
         if command.offer.expires_at_ms <= self.clock.wall_ms() {
@@ -333,6 +340,7 @@ fn possible(offer: &CommandOffer, wall_ms: u64) -> Result<(), OfferRefusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::FlappingSettings;
     use crate::presence::PresenceHub;
     use protocol::clock::ManualClock;
     use protocol::control::CommandKind;
@@ -350,7 +358,7 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let clock = Arc::new(ManualClock::at(NOW_MS));
-            let registry = Arc::new(Registry::new(Arc::new(PresenceHub::new())));
+            let registry = Arc::new(Registry::new(Arc::new(PresenceHub::new()), FlappingSettings::default()));
             let table = CommandTable::new(InstanceId::nil(), clock.clone(), registry.clone());
             Self { clock, registry, table }
         }

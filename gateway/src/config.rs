@@ -1,7 +1,9 @@
 //! The `[gateway]` section of the configuration.
 
+use crate::limits::{self, EVENT_BYTES_MAX, RATE_WINDOW_MIN_MS, STALLED_MAX_MS};
 use protocol::limits::{
-    KEEPALIVE_MAX_S, KEEPALIVE_MIN_S, PAYLOAD_HARD_MAX_BYTES, PAYLOAD_UNAUTHENTICATED_MAX_BYTES,
+    FRAME_OVERHEAD_BYTES, KEEPALIVE_MAX_S, KEEPALIVE_MIN_S, PAYLOAD_HARD_MAX_BYTES,
+    PAYLOAD_UNAUTHENTICATED_MAX_BYTES,
 };
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -28,20 +30,38 @@ pub struct Settings {
     pub keepalive_s: u16,
     /// The largest payload that a station may send after its login.
     pub frame_bytes_max: u16,
-    /// Frames that one station may send per second, on average; one that sends more is closed.
+    /// Frames that one station may send per second, averaged over `rate_window_ms`; one that has sent
+    /// more is not read until the window is over.
     pub frames_per_s_max: u32,
+    /// The time over which a station's frames are counted.
+    pub rate_window_ms: u64,
+    /// So many windows in a row with more frames than that end the session.
+    pub flooded_windows_max: u8,
     /// How long an acknowledgement may wait for more of its kind.
     pub ack_delay_ms: u16,
     /// Bytes that may wait for one slow socket before it is closed.
     pub write_backlog_bytes_max: usize,
+    /// A connection that is not read because its station does not read or has too much waiting is closed
+    /// after this time without progress.
+    pub stalled_ms_max: u64,
+    /// Bytes that may be held for one station: what [`crate::budget`] says.
+    pub station_bytes_max: usize,
+    /// Bytes that may be held for all stations.
+    pub stations_bytes_max: usize,
     /// Uplink items that may wait for the backend.
     pub uplink_items_max: usize,
-    /// Bytes of telemetry that may wait for the store.
+    /// Their bytes in memory.
+    pub uplink_bytes_max: usize,
+    /// Bytes of telemetry that may wait for the store, as it came from the stations.
     pub telemetry_bytes_max: usize,
-    /// The most bytes of telemetry in one append.
+    /// The most bytes of telemetry in one append, unfolded.
     pub telemetry_append_bytes_max: usize,
+    /// What becomes of a station that proves its key and that the backend does not know.
+    pub unknown_stations: UnknownStations,
     /// How many logins are let in.
     pub admission: AdmissionSettings,
+    /// When a station comes and goes too often.
+    pub flapping: FlappingSettings,
     /// How the gateway empties itself.
     pub drain: DrainSettings,
 }
@@ -59,15 +79,34 @@ impl Default for Settings {
             keepalive_s: 60,
             frame_bytes_max: 2_048,
             frames_per_s_max: 500,
+            rate_window_ms: 10_000,
+            flooded_windows_max: 3,
             ack_delay_ms: 20,
             write_backlog_bytes_max: 64 * 1_024,
+            stalled_ms_max: 20_000,
+            station_bytes_max: 256 * 1_024,
+            stations_bytes_max: 256 * 1_024 * 1_024,
             uplink_items_max: 16_384,
+            uplink_bytes_max: 32 * 1_024 * 1_024,
             telemetry_bytes_max: 32 * 1_024 * 1_024,
             telemetry_append_bytes_max: 1_024 * 1_024,
+            unknown_stations: UnknownStations::default(),
             admission: AdmissionSettings::default(),
+            flapping: FlappingSettings::default(),
             drain: DrainSettings::default(),
         }
     }
+}
+
+/// What becomes of a station that proves its key and that the backend does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownStations {
+    /// It is told to come again later, until an operator has provisioned it.
+    #[default]
+    Pending,
+    /// It gets a session. Only for load tests on this machine.
+    Accept,
 }
 
 /// A setting that cannot work.
@@ -102,6 +141,34 @@ impl Settings {
                 "must be within 512 and 16384",
             ),
             (self.frames_per_s_max > 0, "frames_per_s_max", "must be at least 1"),
+            // Longer, and a station that is not read would count as silent.
+            (
+                (RATE_WINDOW_MIN_MS..=STALLED_MAX_MS).contains(&self.rate_window_ms),
+                "rate_window_ms",
+                "must be within 100 and 20000",
+            ),
+            (self.flooded_windows_max > 0, "flooded_windows_max", "must be at least 1"),
+            (
+                (RATE_WINDOW_MIN_MS..=STALLED_MAX_MS).contains(&self.stalled_ms_max),
+                "stalled_ms_max",
+                "must be within 100 and 20000",
+            ),
+            (
+                self.station_bytes_max / 4
+                    >= usize::from(self.frame_bytes_max) + FRAME_OVERHEAD_BYTES + EVENT_BYTES_MAX,
+                "station_bytes_max",
+                "must be at least four times the largest frame and 2 KiB",
+            ),
+            (
+                self.write_backlog_bytes_max <= self.station_bytes_max / 4,
+                "write_backlog_bytes_max",
+                "must not be above a quarter of station_bytes_max",
+            ),
+            (
+                self.stations_bytes_max / 8 >= self.station_bytes_max,
+                "stations_bytes_max",
+                "must be at least eight times station_bytes_max",
+            ),
             (self.uplink_items_max > 0, "uplink_items_max", "must be at least 1"),
             (self.admission.logins_per_s > 0, "admission.logins_per_s", "must be at least 1"),
             (self.admission.block_logins_per_s > 0, "admission.block_logins_per_s", "must be at least 1"),
@@ -112,7 +179,23 @@ impl Settings {
                 "admission.reconnect_max_ms",
                 "must not be below reconnect_min_ms",
             ),
+            (
+                self.flapping.sessions != 1 && self.flapping.sessions <= limits::FLAPPING_SESSIONS_MAX,
+                "flapping.sessions",
+                "must be within 2 and 64, or 0 for never",
+            ),
+            (
+                self.flapping.calm_ms >= u64::from(self.flapping.pause_ms),
+                "flapping.calm_ms",
+                "must not be below pause_ms",
+            ),
+            (self.drain.sessions_per_s > 0, "drain.sessions_per_s", "must be at least 1"),
             (u32::try_from(self.drain.deadline_ms).is_ok(), "drain.deadline_ms", "must be below 50 days"),
+            (
+                self.unknown_stations == UnknownStations::Pending || self.listen.ip().is_loopback(),
+                "unknown_stations",
+                "may be \"accept\" only while gateway.listen is a loopback address",
+            ),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {
             Some((_, key, rule)) => Err(SettingError { key, rule }),
@@ -161,13 +244,33 @@ impl Default for AdmissionSettings {
     }
 }
 
+/// A station that comes and goes: from when on, until when, and how it is slowed down.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FlappingSettings {
+    /// So many sessions within `window_ms` make a station flapping; 0 for never.
+    pub sessions: u32,
+    /// See `sessions`.
+    pub window_ms: u64,
+    /// After such a time without a login it is no longer flapping.
+    pub calm_ms: u64,
+    /// The least time between two sessions of a flapping station.
+    pub pause_ms: u32,
+}
+
+impl Default for FlappingSettings {
+    fn default() -> Self {
+        Self { sessions: 8, window_ms: 600_000, calm_ms: 900_000, pause_ms: 10_000 }
+    }
+}
+
 /// The graceful stop.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DrainSettings {
     /// Sessions that are sent away per second.
     pub sessions_per_s: u32,
-    /// Open commands may finish within this time; then sessions close all the same.
+    /// Open commands may finish within this time; then their stations are sent away all the same.
     pub deadline_ms: u64,
     /// The uplink and the telemetry queue may empty within this time after the last session.
     pub flush_ms: u64,
@@ -189,6 +292,14 @@ mod tests {
         let silent = Settings { keepalive_s: 5, ..Settings::default() };
         let error = silent.check().unwrap_err();
         assert_eq!(error.to_string(), "gateway.keepalive_s must be within 30 and 900");
+    }
+
+    #[test]
+    fn strangers_are_let_in_from_this_machine_alone() {
+        let accept = Settings { unknown_stations: UnknownStations::Accept, ..Settings::default() };
+        assert_eq!(accept.check().unwrap_err().key, "unknown_stations");
+        let own = Settings { listen: SocketAddr::from(([127, 0, 0, 1], 7420)), ..accept };
+        assert_eq!(own.check(), Ok(()));
     }
 
     #[test]

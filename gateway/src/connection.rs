@@ -2,20 +2,25 @@
 //!
 //! A turn takes what others ask of the session (commands first), reads what has arrived into the
 //! worker's buffer, parses it in place, lets the session react, and writes everything with one
-//! call. Only a half frame and bytes that the socket did not take are kept between turns.
+//! call. Only a half frame and bytes that the socket did not take are kept between turns, and while there
+//! are such bytes nothing is read: a station that does not listen is not listened to.
 
+mod flow;
 mod received;
 
 use crate::codec::FrameCodec;
 use crate::crash;
 use crate::lanes::Parked;
 use crate::limits;
+use crate::reasons::Reason;
 use crate::registry::{Inbox, Leave, SessionHandle};
 use crate::service::{ConnectionPermits, Service};
+use crate::trace::Traced;
 use crate::worker::{Scratch, with_scratch};
 use protocol::control::SessionOpened;
 use protocol::crypto::Nonce;
 use protocol::frame::Decoded;
+use protocol::message::RetryReason;
 use protocol::message::{Command, GoawayReason};
 use protocol::session::CloseReason;
 use protocol::session::gateway::{GatewaySession, Output};
@@ -29,6 +34,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
+
+use flow::Flow;
 
 /// A connection between its turns.
 pub(crate) struct Connection {
@@ -48,25 +55,10 @@ pub(crate) struct Connection {
     parked: Option<Box<Parked>>,
     drains: bool,
     sleeps_until_ms: u64,
-    rate_window_ends_ms: u64,
-    frames_in_window: u32,
-    end: Option<End>,
-}
-
-/// How a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    Session(CloseReason),
-    SlowReader,
-}
-
-impl End {
-    const fn label(self) -> &'static str {
-        match self {
-            Self::Session(reason) => reason.label(),
-            Self::SlowReader => "slow_reader",
-        }
-    }
+    flow: Flow,
+    /// RETRY has been counted and logged.
+    is_refused: bool,
+    end: Option<Reason>,
 }
 
 /// Drives a socket from accept to close.
@@ -94,10 +86,11 @@ pub(crate) fn drive(
         parked: None,
         drains: false,
         sleeps_until_ms: 0,
-        rate_window_ends_ms: 0,
-        frames_in_window: 0,
+        flow: Flow::default(),
+        is_refused: false,
         end: None,
     };
+    connection.account();
     async move {
         let end = {
             let sleep = tokio::time::sleep(Duration::ZERO);
@@ -111,16 +104,28 @@ pub(crate) fn drive(
 
 impl Connection {
     /// One wake-up: everything that can be done now, then the next alarm is set.
-    fn turn(&mut self, cx: &mut Context<'_>, mut sleep: Pin<&mut Sleep>, scratch: &mut Scratch) -> Poll<End> {
+    fn turn(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut sleep: Pin<&mut Sleep>,
+        scratch: &mut Scratch,
+    ) -> Poll<Reason> {
         loop {
             scratch.clear_out();
             let now = self.service.now();
             self.take_inbox(scratch, now);
             let reads_on = self.read(cx, scratch, now);
+            let was_throttled = self.was_throttled();
             self.handle_time(scratch, now);
-            self.flush(cx, scratch);
+            self.flush(cx, scratch, now);
+            self.account();
             if let Some(end) = self.end {
                 return Poll::Ready(end);
+            }
+            let is_throttled = self.is_throttled(now);
+            if self.session.is_over() || (was_throttled && !is_throttled) {
+                // It has something to say, or was not read, and nobody would wake this task for either.
+                continue;
             }
             // First the waker, then the look: what comes between the two is not missed.
             if let Some(handle) = &self.handle {
@@ -142,6 +147,8 @@ impl Connection {
 
     fn take_inbox(&mut self, scratch: &mut Scratch, now: Now) {
         let Some(handle) = &self.handle else { return };
+        let (events, samples) = (self.service.uplink.window(), self.service.telemetry.window());
+        self.session.set_windows(events.frames, samples.frames, now);
         // A socket that takes no bytes gets no command: it stays proven unsent.
         let Some(inbox) = handle.take(self.backlog.is_empty()) else { return };
         self.handle_inbox(inbox, scratch, now);
@@ -162,7 +169,11 @@ impl Connection {
                         scratch.has_command = true;
                     }
                     // Begun and not written: in doubt to the outside, which a query settles.
-                    Err(error) => tracing::warn!(cmd_id = %command.id, %error, "a command was not written"),
+                    Err(error) => {
+                        if let Some(left_out) = self.service.lines.unwritten.next(now.monotonic_ms) {
+                            tracing::warn!(cmd_id = %command.id, %error, left_out, "a command was not written");
+                        }
+                    }
                 }
             }
         }
@@ -215,8 +226,11 @@ impl Connection {
     /// Answers whether there may be more to read.
     fn read(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch, now: Now) -> bool {
         for _ in 0..limits::READS_PER_TURN {
-            if self.session.is_over() || self.end.is_some() {
+            if self.session.is_over() || self.end.is_some() || self.is_throttled(now) {
                 return false;
+            }
+            if scratch.out().len() > limits::ANSWERS_PER_READ_BYTES {
+                return true;
             }
             let mut bytes = scratch.take_read();
             let kept = self.partial.len();
@@ -253,12 +267,13 @@ impl Connection {
                 Ok(Decoded::Complete { frame, consumed }) => {
                     at += consumed;
                     scratch.counters.frame_in(frame.header.kind);
-                    if self.is_flooded(now) {
-                        self.session.handle_fault(CloseReason::RateLimited, now);
-                        continue;
+                    self.flow.count_frame();
+                    let received = self.session.handle_frame(&frame, now);
+                    if self.service.traces.is_active() {
+                        self.service.traces.received(self.traced(), &frame);
                     }
-                    if let Some(received) = self.session.handle_frame(&frame, now) {
-                        self.handle_received(received, now);
+                    if let Some(received) = received {
+                        self.handle_received(received, frame.payload, now);
                     }
                 }
                 Ok(Decoded::Incomplete { .. }) => {
@@ -280,24 +295,13 @@ impl Connection {
         }
         if let Some(handle) = &self.handle {
             handle.seen(now.wall_ms);
-            if handle.mark_suspect(false) {
+            if handle.trust() {
                 self.service.registry.announce_change(handle);
             }
             if let Some(rtt_ms) = self.session.round_trip_ms() {
                 handle.measured(rtt_ms);
             }
         }
-    }
-
-    /// Lanes are bounded by their windows; this bounds the frames that need none.
-    fn is_flooded(&mut self, now: Now) -> bool {
-        if now.monotonic_ms >= self.rate_window_ends_ms {
-            self.rate_window_ends_ms = now.monotonic_ms + limits::RATE_WINDOW_MS;
-            self.frames_in_window = 0;
-        }
-        self.frames_in_window = self.frames_in_window.saturating_add(1);
-        let frames_max = u64::from(self.service.settings.frames_per_s_max) * limits::RATE_WINDOW_MS / 1_000;
-        u64::from(self.frames_in_window) > frames_max
     }
 
     // Time
@@ -312,6 +316,7 @@ impl Connection {
         if self.drains {
             self.leave_if_finished(now);
         }
+        self.end_if_stalled(now);
         self.drain(scratch);
     }
 
@@ -319,8 +324,15 @@ impl Connection {
     fn poll_alarm(&mut self, cx: &mut Context<'_>, mut sleep: Pin<&mut Sleep>) -> Poll<()> {
         let now_ms = self.service.clock.monotonic_ms();
         let mut due_ms = self.session.next_timeout_ms().unwrap_or(u64::MAX);
-        if self.parked.is_some() || self.drains {
-            due_ms = due_ms.min(now_ms + limits::LANE_RETRY_MS);
+        if self.drains {
+            due_ms = due_ms.min(now_ms + limits::RETRY_MS);
+        }
+        if self.parked.is_some() {
+            due_ms = due_ms.min(now_ms + Service::retry_ms(&self.service.parked));
+        }
+        due_ms = due_ms.min(self.next_look_ms(now_ms));
+        if self.session.windows().is_some_and(|(_, samples)| samples.frames == 0) {
+            due_ms = due_ms.min(now_ms + limits::WINDOW_LOOK_MS);
         }
         if due_ms <= now_ms {
             return Poll::Ready(());
@@ -347,50 +359,78 @@ impl Connection {
                 }
                 Some(Output::Suspect) => {
                     if let Some(handle) = &self.handle
-                        && handle.mark_suspect(true)
+                        && handle.suspect(self.service.clock.wall_ms())
                     {
                         self.service.registry.announce_change(handle);
                     }
                 }
-                Some(Output::Close(reason)) => self.end = Some(End::Session(reason)),
+                Some(Output::Close(reason)) => self.end = self.end.or(Some(Reason::Session(reason))),
                 None => return,
             }
             if scratch.is_crowded() {
+                self.trace(scratch);
                 self.backlog.extend_from_slice(scratch.out());
                 scratch.clear_out();
             }
         }
     }
 
-    fn flush(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) {
-        if !self.backlog.is_empty() {
+    fn flush(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch, now: Now) {
+        self.trace(scratch);
+        let is_behind = !self.backlog.is_empty();
+        if is_behind {
             self.backlog.extend_from_slice(scratch.out());
-            let written = write_all_now(&mut self.stream, cx, &self.backlog);
+        }
+        let bytes = if is_behind { &self.backlog } else { scratch.out() };
+        let (written, is_broken) = write_all_now(&mut self.stream, cx, bytes);
+        scratch.counters.bytes_out += written as u64;
+        if is_behind {
             self.backlog.drain(..written);
+            if written > 0 {
+                self.flow.progressed(now.monotonic_ms);
+            }
             if self.backlog.is_empty() {
                 self.backlog = Vec::new();
             }
-            scratch.counters.bytes_out += written as u64;
-        } else if !scratch.out().is_empty() {
-            let written = write_all_now(&mut self.stream, cx, scratch.out());
+        } else {
             self.backlog.extend_from_slice(&scratch.out()[written..]);
-            scratch.counters.bytes_out += written as u64;
         }
         if std::mem::take(&mut scratch.has_command) {
             protocol::crash::point(crash::AFTER_COMMAND_WRITE);
         }
         scratch.clear_out();
-        if self.backlog.len() > self.service.settings.write_backlog_bytes_max {
+        if is_broken {
+            // The backlog stays, so that no command is taken for a socket that is gone.
             self.session.handle_closed(CloseReason::LinkLost);
-            self.end = Some(End::SlowReader);
+        } else if self.backlog.len() > self.service.settings.write_backlog_bytes_max {
+            self.session.handle_closed(CloseReason::LinkLost);
+            self.end = Some(Reason::SlowReader);
+        }
+    }
+
+    fn trace(&self, scratch: &Scratch) {
+        if self.service.traces.is_active() {
+            self.service.traces.sent(self.traced(), scratch.out());
+        }
+    }
+
+    fn traced(&self) -> Traced {
+        Traced {
+            station_id: self.session.station_id(),
+            epoch: self.session.epoch(),
+            is_session: self.handle.is_some(),
+            at_ms: self.service.clock.wall_ms(),
         }
     }
 
     // The end
 
-    async fn finish(mut self, end: End) {
+    async fn finish(mut self, end: Reason) {
         let at_ms = self.service.clock.wall_ms();
-        self.service.metrics.closed(end.label());
+        self.service.metrics.closed(end);
+        if self.service.traces.is_active() {
+            self.service.traces.closed(self.traced(), end.label());
+        }
         if let Some(handle) = &self.handle {
             self.service.registry.remove(handle, end.label(), at_ms);
             // After the route is gone: what was never written finds the next session or is proven unsent.
@@ -398,8 +438,8 @@ impl Connection {
         }
         self.tell(end);
         let says_goodbye = match end {
-            End::Session(CloseReason::PeerClosed | CloseReason::LinkLost) | End::SlowReader => false,
-            End::Session(_) => true,
+            Reason::Session(reason) => !matches!(reason, CloseReason::PeerClosed | CloseReason::LinkLost),
+            _ => false,
         };
         if says_goodbye {
             let farewell = async {
@@ -408,17 +448,25 @@ impl Connection {
                 }
                 self.stream.shutdown().await?;
                 // Unread bytes would turn the close into a reset, and the last word would be lost.
-                let mut rest = [0; 512];
-                while tokio::io::AsyncReadExt::read(&mut self.stream, &mut rest).await? > 0 {}
+                let (mut rest, mut left) = ([0; 512], limits::FAREWELL_READ_BYTES);
+                while left > 0 {
+                    match tokio::io::AsyncReadExt::read(&mut self.stream, &mut rest).await? {
+                        0 => break,
+                        read => left = left.saturating_sub(read),
+                    }
+                }
                 std::io::Result::Ok(())
             };
             let _ = tokio::time::timeout(Duration::from_millis(limits::FAREWELL_MS), farewell).await;
         }
     }
 
-    fn tell(&self, end: End) {
-        if end == End::Session(CloseReason::Refused) {
-            // Its refusal has a line.
+    fn tell(&mut self, end: Reason) {
+        if end == Reason::Session(CloseReason::Refused) {
+            // The session itself refuses one thing only: a message set that is not spoken here.
+            if !self.is_refused {
+                self.note_refusal(Reason::Retry(RetryReason::Version), 0);
+            }
             return;
         }
         let Some(left_out) = self.service.lines.closed.next(self.service.clock.monotonic_ms()) else {
@@ -437,31 +485,36 @@ impl Connection {
     }
 }
 
-/// Writes until the socket takes no more; an error shows at the next read.
-fn write_all_now(stream: &mut TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> usize {
+/// Writes until the socket takes no more: how much, and whether it is broken.
+fn write_all_now(stream: &mut TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> (usize, bool) {
     let mut written = 0;
     while written < bytes.len() {
         match Pin::new(&mut *stream).poll_write(cx, &bytes[written..]) {
             Poll::Ready(Ok(count)) if count > 0 => written += count,
-            Poll::Ready(_) => return bytes.len(),
+            Poll::Ready(_) => return (written, true),
             Poll::Pending => break,
         }
     }
-    written
+    (written, false)
+}
+
+/// What a task of this future costs before it has allocated anything.
+fn future_bytes<A, B, C, D, E, F>(_: impl Fn(A, B, C, D, E) -> F) -> usize {
+    size_of::<F>()
+}
+
+/// What one connection takes in its task.
+pub(crate) fn task_bytes() -> usize {
+    future_bytes(drive)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What a task of this future costs before it has allocated anything.
-    fn future_bytes<A, B, C, D, E, F>(_: impl Fn(A, B, C, D, E) -> F) -> usize {
-        size_of::<F>()
-    }
-
     #[test]
     fn an_idle_session_is_small() {
-        let (task, handle) = (future_bytes(drive), size_of::<SessionHandle>());
+        let (task, handle) = (task_bytes(), size_of::<SessionHandle>());
         assert!(task + handle <= 1_024, "task {task} bytes, handle {handle} bytes");
     }
 }

@@ -1,9 +1,11 @@
 //! The gateway's HTTP server for the backend, exactly as `protocol::control` says.
 
 use crate::commands::{CommandTable, OfferRefusal};
+use crate::drain::DrainControl;
 use crate::limits;
 use crate::presence::{self, PresenceHub};
 use crate::registry::Registry;
+use crate::trace::{self, TraceHub};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, QueryRejection};
@@ -34,11 +36,13 @@ pub struct ControlState {
     pub registry: Arc<Registry>,
     /// Followers.
     pub presence: Arc<PresenceHub>,
+    /// Traces.
+    pub traces: Arc<TraceHub>,
     /// The program's clock.
     pub clock: Arc<dyn Clock>,
-    /// Cancelled by an operator's drain.
-    pub drain: CancellationToken,
-    /// Cancelled when the server stops; ends the presence streams.
+    /// An operator's drain.
+    pub drain: DrainControl,
+    /// Cancelled when the server stops; ends the presence streams and the traces.
     pub shutdown: CancellationToken,
 }
 
@@ -80,8 +84,9 @@ pub fn router(state: ControlState, keys: InternalKeys) -> Router {
     Router::new()
         .route("/control/v1/commands/{cmd_id}", put(offer_command).get(ask_command).delete(withdraw_command))
         .route("/control/v1/stations/{station_id}/briefing", post(brief_station))
+        .route("/control/v1/stations/{station_id}/trace", get(trace_station))
         .route("/control/v1/presence", get(follow_presence))
-        .route("/control/v1/drain", post(start_drain))
+        .route("/control/v1/drain", post(start_drain).get(ask_drain))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no_such_route", "There is no such route."))
         .method_not_allowed_fallback(async || {
             Problem::new(
@@ -176,9 +181,41 @@ async fn follow_presence(State(state): State<ControlState>) -> Response {
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
 }
 
-async fn start_drain(State(state): State<ControlState>) -> StatusCode {
-    state.drain.cancel();
-    StatusCode::ACCEPTED
+#[derive(Deserialize)]
+struct Lasting {
+    seconds: Option<u64>,
+}
+
+async fn trace_station(
+    State(state): State<ControlState>,
+    Path(station_id): Path<String>,
+    lasting: Result<Query<Lasting>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let station_id = parse::<StationId>(&station_id)?;
+    let Query(Lasting { seconds }) = lasting.map_err(|rejection| {
+        Problem::new(rejection.status(), "invalid_query", "`seconds` must be a number of seconds.")
+    })?;
+    let seconds = seconds.unwrap_or(limits::TRACE_DEFAULT_S).clamp(1, limits::TRACE_MAX_S);
+    let ControlState { instance_id, registry, traces, clock, shutdown, .. } = state;
+    let lines = trace::follow(instance_id, station_id, seconds, &traces, &registry, clock, shutdown);
+    let Some(lines) = lines else {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too_many_traces",
+            "Others trace as many stations as this gateway allows at once; ask again later.",
+        ));
+    };
+    tracing::info!(%station_id, seconds, "a trace begins");
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+}
+
+async fn start_drain(State(state): State<ControlState>) -> Response {
+    state.drain.begin();
+    (StatusCode::ACCEPTED, axum::Json(state.drain.progress())).into_response()
+}
+
+async fn ask_drain(State(state): State<ControlState>) -> Response {
+    axum::Json(state.drain.progress()).into_response()
 }
 
 async fn require_key(

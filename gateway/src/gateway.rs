@@ -2,10 +2,11 @@
 
 use crate::admission::Admission;
 use crate::backend::{BackendClient, ClientError};
+use crate::budget::Budget;
 use crate::commands::CommandTable;
-use crate::config::{SettingError, Settings};
+use crate::config::{SettingError, Settings, UnknownStations};
 use crate::control::{self, ControlState, InternalKeys};
-use crate::drain::{self, DrainReport};
+use crate::drain::{self, DrainControl, DrainReport, DrainWatch};
 use crate::keyring::KeyRing;
 use crate::limits;
 use crate::lines::ConnectionLines;
@@ -16,6 +17,7 @@ use crate::registry::Registry;
 use crate::roster::RosterView;
 use crate::service::Service;
 use crate::telemetry::{EventCopies, TelemetryLane};
+use crate::trace::TraceHub;
 use crate::uplink::{Announcements, Uplink};
 use crate::worker::Worker;
 use axum::serve::ListenerExt;
@@ -120,22 +122,33 @@ impl Gateway {
         }
         let backend = BackendClient::new(&settings.backend_url, &internal_keys)?;
         let presence = Arc::new(PresenceHub::new());
-        let registry = Arc::new(Registry::new(presence.clone()));
+        let registry = Arc::new(Registry::new(presence.clone(), settings.flapping));
         let roster = Arc::new(RosterView::new());
+        let budget = Arc::new(Budget::new(&settings));
         let service = Arc::new(Service {
             instance_id,
             commands: Arc::new(CommandTable::new(instance_id, clock.clone(), registry.clone())),
-            admission: Admission::new(settings.admission.clone(), keys, roster.clone(), clock.clone()),
-            uplink: Arc::new(Uplink::new(settings.uplink_items_max)),
+            admission: Admission::new(settings.admission.clone(), keys, roster.clone(), clock.clone())
+                .with_unknown_stations(settings.unknown_stations),
+            uplink: Arc::new(Uplink::new(
+                settings.uplink_items_max,
+                settings.uplink_bytes_max,
+                budget.clone(),
+            )),
             announcements: Arc::new(Announcements::new()),
             telemetry: Arc::new(TelemetryLane::new(
                 settings.telemetry_bytes_max,
                 settings.telemetry_append_bytes_max,
+                budget.clone(),
             )),
             metrics: ConnectionMetrics::new(),
             connections: AtomicUsize::new(0),
+            budget,
+            parked: AtomicUsize::new(0),
             handshakes: Mutex::default(),
             lines: ConnectionLines::default(),
+            traces: Arc::new(TraceHub::new()),
+            drain: DrainWatch::default(),
             settings,
             clock,
             registry,
@@ -158,8 +171,9 @@ impl Gateway {
             commands: service.commands.clone(),
             registry: service.registry.clone(),
             presence,
+            traces: service.traces.clone(),
             clock: service.clock.clone(),
-            drain: drain.clone(),
+            drain: DrainControl::new(service.clone(), drain.clone()),
             shutdown: stop.clone(),
         };
         let control_listener = listeners.control.tap_io(|stream| {
@@ -175,6 +189,11 @@ impl Gateway {
             }
         });
 
+        if service.settings.unknown_stations == UnknownStations::Accept {
+            tracing::warn!(
+                "gateway.unknown_stations = \"accept\": stations that nobody provisioned get sessions"
+            );
+        }
         tracing::info!(%instance_id, %station_addr, %control_addr, link = "clear", "gateway started");
         let kill = CancellationToken::new();
         let supervisor =
@@ -208,6 +227,11 @@ impl Gateway {
         self.service.connections.load(Ordering::Relaxed)
     }
 
+    /// Bytes that are held for stations, as [`crate::budget`] counts them.
+    pub fn held_bytes(&self) -> usize {
+        self.service.budget.held()
+    }
+
     /// How the gateway is doing.
     pub fn health(&self) -> Health {
         Health {
@@ -216,6 +240,11 @@ impl Gateway {
             roster: self.roster.is_loaded(),
             draining: self.service.commands.is_draining(),
         }
+    }
+
+    /// Delivery of commands, for who runs in the same process.
+    pub fn commands(&self) -> &Arc<CommandTable> {
+        &self.service.commands
     }
 
     /// Starts the drain that `POST /control/v1/drain` starts; the process stays.
@@ -260,12 +289,11 @@ fn start_carriers(
     store: &Arc<dyn TelemetryStore>,
     stop: &CancellationToken,
 ) {
-    let copies = Arc::new(EventCopies::new());
+    let copies = Arc::new(EventCopies::new(service.budget.clone()));
     let Service { uplink, registry, clock, announcements, telemetry, commands, .. } = &**service;
     tasks.spawn(uplink.clone().carry(
         service.instance_id,
         backend.clone(),
-        registry.clone(),
         copies.clone(),
         clock.clone(),
         stop.clone(),
@@ -285,12 +313,24 @@ fn start_carriers(
         }
     });
     tasks.spawn(report_presence(service.clone(), stop.clone()));
+    tasks.spawn(watch_troubles(service.clone(), stop.clone()));
+}
+
+async fn watch_troubles(service: Arc<Service>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        service.registry.sweep(service.clock.monotonic_ms());
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(limits::REGISTRY_SWEEP_MS)) => {}
+            () = stop.cancelled() => {}
+        }
+    }
 }
 
 async fn report_presence(service: Arc<Service>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let connections = service.connections.load(Ordering::Relaxed);
-        service.metrics.present(connections, service.registry.count());
+        service.metrics.present(connections, service.registry.count(), service.budget.held());
+        service.lines.tell_left_out(service.clock.monotonic_ms());
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(limits::COUNTERS_FLUSH_MS)) => {}
             () = stop.cancelled() => {}

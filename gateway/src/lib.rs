@@ -17,8 +17,11 @@
 
 mod gateway;
 
+pub mod budget;
 pub mod config;
+mod credit;
 pub mod limits;
+pub mod reasons;
 
 pub mod codec;
 mod connection;
@@ -36,12 +39,13 @@ pub mod commands;
 pub mod control;
 pub mod presence;
 pub mod registry;
+pub mod trace;
 
 pub mod backend;
 pub mod telemetry;
 pub mod uplink;
 
-mod drain;
+pub mod drain;
 
 pub mod crash;
 pub mod metrics;

@@ -30,6 +30,25 @@ pub const PRESENCE_LAG_MAX: usize = 4_096;
 pub const PRESENCE_CHUNK_STATIONS: usize = 256;
 /// A follower hears at least one line in this time.
 pub const PRESENCE_TICK_MS: u64 = 5_000;
+/// How often a follower is told when each station was last heard of.
+pub const PRESENCE_ALIVE_MS: u64 = 30_000;
+/// How often the registry looks for stations that have calmed down.
+pub const REGISTRY_SWEEP_MS: u64 = 1_000;
+/// The most sessions that may make a station flapping; so many moments are kept of one that may be.
+pub const FLAPPING_SESSIONS_MAX: u32 = 64;
+
+/// Readers of traces at once; each may make a worker explain every frame of one station.
+pub const TRACERS_MAX: usize = 4;
+/// Lines that wait for the reader of a trace; what comes on top is counted and told.
+pub const TRACE_LINES_MAX: usize = 512;
+/// The most bytes of one frame's explanation.
+pub const TRACE_TEXT_BYTES_MAX: usize = 2_048;
+/// How long a trace lasts unless another time is asked for.
+pub const TRACE_DEFAULT_S: u64 = 300;
+/// The longest time that may be asked for.
+pub const TRACE_MAX_S: u64 = 3_600;
+/// The reader of a trace hears at least one line in this time.
+pub const TRACE_TICK_MS: u64 = 5_000;
 
 /// Locks over which the registry spreads its stations.
 pub const REGISTRY_SHARDS: usize = 64;
@@ -57,26 +76,51 @@ pub const BACKEND_BACKOFF_MAX_MS: u64 = 5_000;
 /// The long poll of the roster.
 pub const ROSTER_WAIT_MS: u64 = 20_000;
 
+/// A call to the backend or to the store that takes so long halves its lane's window.
+pub const SLOW_CALL_MS: u64 = 1_000;
+/// A call that takes no longer counts towards a greater window.
+pub const QUICK_CALL_MS: u64 = 250;
+/// So many quick calls in a row double the window.
+pub const QUICK_CALLS_TO_GROW: u16 = 4;
+/// An empty queue gives its memory back if it has room for more entries than this.
+pub const QUEUE_ENTRIES_KEPT: usize = 1_024;
+/// Announcements of ended sessions may be this many before they are swept out.
+pub const ANNOUNCEMENTS_SWEPT_AT: usize = 1_024;
+
 /// Bytes that one worker reads from one socket at a time.
 pub const READ_SCRATCH_BYTES: usize = 64 * 1_024;
-/// A station's frame rate is averaged over this time.
-pub const RATE_WINDOW_MS: u64 = 10_000;
+/// The shortest time over which frames may be counted, and after which a stalled connection may be closed.
+pub const RATE_WINDOW_MIN_MS: u64 = 100;
+/// The longest such time: the shortest keepalive gives a silent station 45 s.
+pub const STALLED_MAX_MS: u64 = 20_000;
+/// The most that one event takes in memory, an inventory of 80 slots.
+pub const EVENT_BYTES_MAX: usize = 2 * 1_024;
 /// Reads from one socket before another connection of the worker gets its turn.
 pub const READS_PER_TURN: usize = 4;
+/// Bytes of answers after which a turn writes before it reads on.
+pub const ANSWERS_PER_READ_BYTES: usize = 16 * 1_024;
 /// Bytes that one turn gathers before they count as backlog.
 pub const WRITE_SCRATCH_BYTES: usize = 32 * 1_024;
 /// The longest sleep of a connection; a later alarm is set anew.
 pub const ALARM_MAX_MS: u64 = 3_600_000;
 /// How long the last word may take to reach the station before the socket closes.
 pub const FAREWELL_MS: u64 = 1_000;
+/// So much is read and dropped meanwhile; a station that sends more may miss the last word.
+pub const FAREWELL_READ_BYTES: usize = 64 * 1_024;
 /// How often a worker hands its counts to the recorder.
 pub const COUNTERS_FLUSH_MS: u64 = 1_000;
 /// Log lines of one kind of login, refusal or close in one window; the rest is counted.
 pub const LOG_LINES_PER_WINDOW: u32 = 10;
 /// That window.
 pub const LOG_WINDOW_MS: u64 = 1_000;
-/// The pause after a failed accept, for example without file descriptors.
-pub const ACCEPT_PAUSE_MS: u64 = 50;
+/// The first pause after a failed accept.
+pub const ACCEPT_PAUSE_MIN_MS: u64 = 20;
+/// The longest pause while accepts fail in a row.
+pub const ACCEPT_PAUSE_MAX_MS: u64 = 1_000;
+/// Descriptors that are kept in reserve to close sockets when there is no other.
+pub const RESERVED_DESCRIPTORS: usize = 4;
+/// Sockets that are closed in one go while there is no file descriptor.
+pub const REFUSALS_IN_A_ROW: usize = 256;
 /// A socket whose bytes stay unacknowledged for longer is dead.
 pub const TCP_USER_TIMEOUT_MS: u64 = 25_000;
 /// The kernel probes a silent socket after this time.
@@ -86,15 +130,21 @@ pub const ACCEPT_BACKLOG: i32 = 4_096;
 /// Accepted sockets that wait for a worker.
 pub const HANDOVER_SOCKETS_MAX: usize = 1_024;
 
-/// How often a connection offers events or samples again that found their queue full.
-pub const LANE_RETRY_MS: u64 = 100;
+/// How often a connection looks again whether a queue or the memory has room.
+pub const RETRY_MS: u64 = 100;
+/// When many wait they look less often: all of them together so many times in a millisecond.
+pub const RETRIES_PER_MS: u64 = 10;
+/// How often a session looks whether its closed lane has opened again.
+pub const WINDOW_LOOK_MS: u64 = 1_000;
 /// Events that wait for their copy in the history; beyond it copies are dropped and counted.
 pub const EVENT_COPIES_MAX: usize = 8_192;
 /// Events in one append to the history.
 pub const EVENT_COPIES_PER_APPEND: usize = 1_024;
-/// Steps in which a drain sends sessions away.
-pub const DRAIN_TICKS_PER_S: u32 = 50;
-/// How often a drain looks whether the sessions are gone.
+/// How often a drain looks whom it may send away, and whether the sessions are gone.
 pub const DRAIN_LOOK_MS: u64 = 20;
+/// How long a session that was sent away may take to be gone.
+pub const DRAIN_CLOSE_MS: u64 = 3_000;
+/// How often a drain writes into the log how far it is.
+pub const DRAIN_TELL_MS: u64 = 2_000;
 /// How long the carriers may take to stop after a drain.
 pub const STOP_MS: u64 = 3_000;

@@ -1,18 +1,31 @@
 //! What the gateway counts. Labels come from closed sets; keys and payloads never appear.
 
+use crate::reasons::Reason;
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
 };
 use protocol::control::{ItemResult, UnsentReason};
 use protocol::frame::MessageType;
-use protocol::message::RetryReason;
 use storage::StoreError;
 
 /// Tells the recorder what each number means. Call it once, after the recorder is installed.
 pub fn describe() {
     describe_gauge!("chautari_gateway_connections", "Station sockets open now, before and after login");
     describe_gauge!("chautari_gateway_sessions", "Stations that are logged in now");
+    describe_gauge!(
+        "chautari_gateway_held_bytes",
+        "Bytes held for stations: connections, registry, half frames, backlogs and queues"
+    );
+    describe_gauge!("chautari_gateway_bytes_per_station", "Those bytes by the stations that are logged in");
+    describe_gauge!(
+        "chautari_gateway_window_frames",
+        "Frames that a station may have on its way, by lane: 8 unless its far end is slow or memory is short"
+    );
+    describe_counter!(
+        "chautari_gateway_throttled_total",
+        "Times that a station's socket was not read for a while, by cause"
+    );
     describe_counter!("chautari_gateway_logins_total", "Sessions that were opened");
     describe_counter!(
         "chautari_gateway_takeovers_total",
@@ -21,6 +34,10 @@ pub fn describe() {
     describe_counter!(
         "chautari_gateway_identity_conflicts_total",
         "Stations quarantined because two devices used one identity: look at them"
+    );
+    describe_gauge!(
+        "chautari_gateway_troubled_stations",
+        "Stations that come and go, or whose identity two devices use"
     );
     describe_counter!("chautari_gateway_refusals_total", "Logins that were refused, by reason");
     describe_counter!("chautari_gateway_closes_total", "Sockets that were closed, by reason");
@@ -140,6 +157,7 @@ pub(crate) fn seconds(ms: u64) -> f64 {
 /// The uplink to the backend.
 pub(crate) struct UplinkMetrics {
     waiting: Gauge,
+    window_frames: Gauge,
     batch_items: Histogram,
     post_seconds: Histogram,
     failures: Counter,
@@ -155,6 +173,7 @@ impl UplinkMetrics {
             |result: &'static str| counter!("chautari_gateway_uplink_results_total", "result" => result);
         Self {
             waiting: gauge!("chautari_gateway_uplink_items"),
+            window_frames: gauge!("chautari_gateway_window_frames", "lane" => "events"),
             batch_items: histogram!("chautari_gateway_uplink_batch_items"),
             post_seconds: histogram!("chautari_gateway_uplink_post_seconds"),
             failures: counter!("chautari_gateway_uplink_failures_total"),
@@ -165,8 +184,9 @@ impl UplinkMetrics {
         }
     }
 
-    pub(crate) fn waiting(&self, items: usize) {
+    pub(crate) fn waiting(&self, items: usize, window_frames: u16) {
         self.waiting.set(items as f64);
+        self.window_frames.set(f64::from(window_frames));
     }
 
     pub(crate) fn posted(&self, items: usize, after_ms: u64) {
@@ -194,6 +214,7 @@ impl UplinkMetrics {
 /// The lane to the store.
 pub(crate) struct TelemetryMetrics {
     waiting_bytes: Gauge,
+    window_frames: Gauge,
     append_batches: Histogram,
     append_seconds: Histogram,
 }
@@ -202,13 +223,15 @@ impl TelemetryMetrics {
     pub(crate) fn new() -> Self {
         Self {
             waiting_bytes: gauge!("chautari_gateway_telemetry_bytes"),
+            window_frames: gauge!("chautari_gateway_window_frames", "lane" => "samples"),
             append_batches: histogram!("chautari_gateway_telemetry_append_batches"),
             append_seconds: histogram!("chautari_gateway_telemetry_append_seconds"),
         }
     }
 
-    pub(crate) fn waiting(&self, bytes: usize) {
+    pub(crate) fn waiting(&self, bytes: usize, window_frames: u16) {
         self.waiting_bytes.set(bytes as f64);
+        self.window_frames.set(f64::from(window_frames));
     }
 
     pub(crate) fn appended(&self, batches: usize, after_ms: u64) {
@@ -228,36 +251,83 @@ pub(crate) struct ConnectionMetrics {
     pub(crate) identity_conflicts: Counter,
     connections: Gauge,
     sessions: Gauge,
+    held_bytes: Gauge,
+    bytes_per_station: Gauge,
+    throttled: [Counter; Throttle::ALL.len()],
+}
+
+/// Why a socket is not read for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Throttle {
+    /// It has sent more frames than its rate allows.
+    Rate,
+    /// It does not take what was written to it.
+    Backlog,
+    /// Too much of it waits for a queue.
+    Bytes,
+    /// Too much waits for all stations together.
+    AllBytes,
+}
+
+impl Throttle {
+    pub(crate) const ALL: [Self; 4] = [Self::Rate, Self::Backlog, Self::Bytes, Self::AllBytes];
+
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Rate => "rate",
+            Self::Backlog => "backlog",
+            Self::Bytes => "bytes",
+            Self::AllBytes => "all_bytes",
+        }
+    }
 }
 
 impl ConnectionMetrics {
     pub(crate) fn new() -> Self {
-        Self {
+        let all = Self {
             logins: counter!("chautari_gateway_logins_total"),
             takeovers: counter!("chautari_gateway_takeovers_total"),
             identity_conflicts: counter!("chautari_gateway_identity_conflicts_total"),
             connections: gauge!("chautari_gateway_connections"),
             sessions: gauge!("chautari_gateway_sessions"),
-        }
+            held_bytes: gauge!("chautari_gateway_held_bytes"),
+            bytes_per_station: gauge!("chautari_gateway_bytes_per_station"),
+            throttled: Throttle::ALL
+                .map(|cause| counter!("chautari_gateway_throttled_total", "cause" => cause.label())),
+        };
+        // Every series exists from the start: an alert on one that was never counted would be blind.
+        Reason::refusals().for_each(|reason| refusals(reason).increment(0));
+        Reason::closes().for_each(|reason| closes(reason).increment(0));
+        all
     }
 
-    pub(crate) fn refused(&self, reason: RetryReason) {
-        counter!("chautari_gateway_refusals_total", "reason" => reason.label()).increment(1);
+    /// A socket that was closed right after accept, or a login that was answered by RETRY.
+    pub(crate) fn refused(&self, reason: Reason) {
+        refusals(reason).increment(1);
     }
 
-    /// A socket that was closed right after accept.
-    pub(crate) fn turned_away(&self, reason: &'static str) {
-        counter!("chautari_gateway_refusals_total", "reason" => reason).increment(1);
+    pub(crate) fn closed(&self, reason: Reason) {
+        closes(reason).increment(1);
     }
 
-    pub(crate) fn closed(&self, reason: &'static str) {
-        counter!("chautari_gateway_closes_total", "reason" => reason).increment(1);
+    pub(crate) fn throttled(&self, cause: Throttle) {
+        self.throttled[cause as usize].increment(1);
     }
 
-    pub(crate) fn present(&self, connections: usize, sessions: usize) {
+    pub(crate) fn present(&self, connections: usize, sessions: usize, held_bytes: usize) {
         self.connections.set(connections as f64);
         self.sessions.set(sessions as f64);
+        self.held_bytes.set(held_bytes as f64);
+        self.bytes_per_station.set(held_bytes as f64 / sessions.max(1) as f64);
     }
+}
+
+fn refusals(reason: Reason) -> Counter {
+    counter!("chautari_gateway_refusals_total", "reason" => reason.label())
+}
+
+fn closes(reason: Reason) -> Counter {
+    counter!("chautari_gateway_closes_total", "reason" => reason.label())
 }
 
 /// One worker's frames and bytes, handed to the recorder once a second: a frame costs an addition.
@@ -368,12 +438,13 @@ mod tests {
             CommandMetrics::new().unsent(UnsentReason::Busy);
             UplinkMetrics::new();
             TelemetryMetrics::new().failed(StoreError::Full);
-            crate::telemetry::EventCopies::new();
+            let budget = crate::budget::Budget::new(&crate::Settings::default());
+            crate::telemetry::EventCopies::new(std::sync::Arc::new(budget));
             crate::roster::RosterView::new()
                 .apply(protocol::control::Roster { version: 0, entries: vec![] }, true);
-            let connections = ConnectionMetrics::new();
-            connections.refused(RetryReason::Busy);
-            connections.closed("test");
+            let hub = std::sync::Arc::new(crate::presence::PresenceHub::new());
+            crate::registry::Registry::new(hub, crate::config::FlappingSettings::default()).sweep(0);
+            ConnectionMetrics::new();
             let mut frames = FrameCounters::new();
             frames.bytes_in = 1;
             frames.frame_in(MessageType(0xEE));

@@ -1,16 +1,16 @@
 //! Who is here: a snapshot and its changes, for every backend that follows.
 
 use crate::limits;
-use crate::registry::{Registry, SessionHandle};
+use crate::registry::{Registry, SessionHandle, Snapshot};
 use bytes::Bytes;
 use futures::Stream;
 use protocol::clock::Clock;
-use protocol::control::{InstanceId, PresenceLine, StationPresence};
-use protocol::types::{Epoch, StationId};
+use protocol::control::{InstanceId, PresenceLine, StationPresence, StationTrouble};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 /// Hands every change to all followers; one that lags too far gets a new snapshot.
@@ -37,11 +37,19 @@ impl PresenceHub {
         }
     }
 
-    /// The session of that epoch is gone.
-    pub fn gone(&self, station_id: StationId, epoch: Epoch, reason: &'static str, at_ms: u64) {
+    /// That session is gone.
+    pub fn gone(&self, session: &SessionHandle, reason: &'static str, at_ms: u64) {
         if self.changes.receiver_count() > 0 {
-            let _ =
-                self.changes.send(PresenceLine::Gone { station_id, epoch, reason: reason.to_owned(), at_ms });
+            let SessionHandle { station_id, epoch, .. } = *session;
+            let (reason, last_seen_ms) = (reason.to_owned(), session.last_seen_ms());
+            let _ = self.changes.send(PresenceLine::Gone { station_id, epoch, reason, at_ms, last_seen_ms });
+        }
+    }
+
+    /// Something is wrong with a station's way of connecting, or no longer is.
+    pub fn trouble(&self, trouble: StationTrouble) {
+        if self.changes.receiver_count() > 0 {
+            let _ = self.changes.send(PresenceLine::Trouble(trouble));
         }
     }
 }
@@ -57,6 +65,9 @@ pub fn follow(
     clock: Arc<dyn Clock>,
     shutdown: CancellationToken,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+    let every = Duration::from_millis(limits::PRESENCE_ALIVE_MS);
+    let mut alive = tokio::time::interval_at(Instant::now() + every, every);
+    alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let follower = Follower {
         instance_id,
         registry,
@@ -64,6 +75,8 @@ pub fn follow(
         shutdown,
         changes: hub.changes.subscribe(),
         stage: Stage::Hello,
+        alive,
+        alive_through_ms: 0,
     };
     futures::stream::unfold(follower, |mut follower| async move {
         let chunk = follower.next_chunk().await?;
@@ -78,32 +91,38 @@ struct Follower {
     shutdown: CancellationToken,
     changes: broadcast::Receiver<PresenceLine>,
     stage: Stage,
+    alive: Interval,
+    /// What was heard before this, Unix milliseconds, has been told.
+    alive_through_ms: u64,
 }
 
 enum Stage {
     Hello,
-    Snapshot(Vec<Arc<SessionHandle>>),
+    Snapshot(Snapshot),
+    Alive(Vec<Arc<SessionHandle>>),
     Changes,
 }
 
 impl Follower {
     async fn next_chunk(&mut self) -> Option<Bytes> {
         match &mut self.stage {
-            Stage::Hello => {
-                self.stage = Stage::Snapshot(self.registry.sessions());
-                Some(self.lines([PresenceLine::Hello {
-                    instance_id: self.instance_id,
-                    now_ms: self.clock.wall_ms(),
-                }]))
-            }
-            Stage::Snapshot(left) if left.is_empty() => {
+            Stage::Hello => Some(self.hello()),
+            Stage::Snapshot(left) if left.sessions.is_empty() && left.lines.is_empty() => {
                 self.stage = Stage::Changes;
                 Some(self.lines([PresenceLine::SnapshotEnd]))
             }
             Stage::Snapshot(left) => {
-                let rest = left.len().saturating_sub(limits::PRESENCE_CHUNK_STATIONS);
-                let chunk = left.split_off(rest);
-                Some(self.lines(chunk.iter().map(|session| PresenceLine::Station(session.presence()))))
+                let sessions = take_some(&mut left.sessions);
+                let lines = take_some(&mut left.lines);
+                let here = sessions.iter().map(|session| PresenceLine::Station(session.presence()));
+                Some(self.lines(here.chain(lines)))
+            }
+            Stage::Alive(left) => {
+                let stations = take_some(left).iter().map(|session| session.proof_of_life()).collect();
+                if left.is_empty() {
+                    self.stage = Stage::Changes;
+                }
+                Some(self.lines([PresenceLine::Alive { stations }]))
             }
             Stage::Changes => self.next_change().await,
         }
@@ -125,18 +144,27 @@ impl Follower {
                 }
                 Err(RecvError::Lagged(_)) => {
                     self.changes = self.changes.resubscribe();
-                    self.stage = Stage::Snapshot(self.registry.sessions());
-                    Some(self.lines([PresenceLine::Hello {
-                        instance_id: self.instance_id,
-                        now_ms: self.clock.wall_ms(),
-                    }]))
+                    Some(self.hello())
                 }
                 Err(RecvError::Closed) => None,
             },
+            _ = self.alive.tick() => {
+                let since_ms = std::mem::replace(&mut self.alive_through_ms, self.clock.wall_ms());
+                let mut heard = self.registry.sessions();
+                heard.retain(|session| session.last_seen_ms() >= since_ms);
+                self.stage = Stage::Alive(heard);
+                Some(self.lines([PresenceLine::Tick { now_ms: self.clock.wall_ms() }]))
+            }
             () = tokio::time::sleep(Duration::from_millis(limits::PRESENCE_TICK_MS)) => {
                 Some(self.lines([PresenceLine::Tick { now_ms: self.clock.wall_ms() }]))
             }
         }
+    }
+
+    fn hello(&mut self) -> Bytes {
+        self.stage = Stage::Snapshot(self.registry.snapshot());
+        self.alive_through_ms = self.clock.wall_ms();
+        self.lines([PresenceLine::Hello { instance_id: self.instance_id, now_ms: self.clock.wall_ms() }])
     }
 
     fn lines(&self, lines: impl IntoIterator<Item = PresenceLine>) -> Bytes {
@@ -151,11 +179,18 @@ impl Follower {
     }
 }
 
+/// The last of them, as many as one chunk holds.
+fn take_some<T>(left: &mut Vec<T>) -> Vec<T> {
+    left.split_off(left.len().saturating_sub(limits::PRESENCE_CHUNK_STATIONS))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::FlappingSettings;
     use futures::StreamExt;
     use protocol::clock::ManualClock;
+    use protocol::types::{Epoch, StationId};
 
     fn station(number: u8) -> Arc<SessionHandle> {
         Arc::new(SessionHandle::new(StationId([number; 16]), Epoch(1), 0))
@@ -171,7 +206,7 @@ mod tests {
     #[tokio::test]
     async fn a_follower_that_lags_too_far_gets_a_new_snapshot() {
         let hub = Arc::new(PresenceHub::new());
-        let registry = Arc::new(Registry::new(hub.clone()));
+        let registry = Arc::new(Registry::new(hub.clone(), FlappingSettings::default()));
         registry.accept(&station(1), 0).unwrap();
         let clock = Arc::new(ManualClock::at(5));
         let stop = CancellationToken::new();
@@ -188,5 +223,33 @@ mod tests {
         assert_eq!(next_lines(&mut stream).await, [PresenceLine::SnapshotEnd]);
         stop.cancel();
         assert!(stream.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_follower_hears_when_each_station_was_last_heard_of_and_who_went_before_it_came() {
+        let hub = Arc::new(PresenceHub::new());
+        let registry = Arc::new(Registry::new(hub.clone(), FlappingSettings::default()));
+        let (quiet, busy, gone) = (station(1), station(2), station(3));
+        for session in [&quiet, &busy, &gone] {
+            registry.accept(session, 0).unwrap();
+        }
+        registry.remove(&gone, "silence", 4);
+        let clock = Arc::new(ManualClock::at(5));
+        let mut stream = Box::pin(follow(InstanceId::nil(), registry, &hub, clock, CancellationToken::new()));
+        let mut lines = Vec::new();
+        while !matches!(lines.last(), Some(PresenceLine::Alive { .. })) {
+            lines.extend(next_lines(&mut stream).await);
+            busy.seen(77);
+        }
+        let left = PresenceLine::Gone {
+            station_id: gone.station_id,
+            epoch: gone.epoch,
+            reason: "silence".to_owned(),
+            at_ms: 4,
+            last_seen_ms: 0,
+        };
+        assert!(lines.contains(&left), "{lines:?}");
+        let alive = PresenceLine::Alive { stations: vec![busy.proof_of_life()] };
+        assert_eq!((lines.last(), busy.proof_of_life().last_seen_ms), (Some(&alive), 77));
     }
 }

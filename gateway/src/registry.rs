@@ -1,17 +1,23 @@
 //! Which session speaks for which station: the highest epoch wins, in any order of arrival.
 
+mod record;
+mod trouble;
+
 use crate::commands::Tracked;
+use crate::config::FlappingSettings;
 use crate::limits;
 use crate::presence::PresenceHub;
 use futures::task::AtomicWaker;
-use protocol::control::StationPresence;
+use protocol::control::{PresenceLine, ProofOfLife, StationPresence};
 use protocol::message::SamplePoint;
 use protocol::types::{CommandId, Epoch, EventNo, StationId};
-use std::collections::HashMap;
+use record::{Closed, Record};
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use trouble::Conflict;
 
 /// All stations that have logged in at this gateway since it started.
 ///
@@ -22,27 +28,31 @@ pub struct Registry {
     shards: Vec<Mutex<HashMap<StationId, Record>>>,
     hasher: RandomState,
     presence: Arc<PresenceHub>,
+    flapping: FlappingSettings,
     sessions: AtomicUsize,
+    /// Stations whose trouble followers were told of and that has not ended.
+    troubled: Mutex<HashSet<StationId>>,
+    /// The shard that is looked through next for what may be forgotten.
+    swept: AtomicUsize,
 }
 
-struct Record {
-    last_epoch: Epoch,
-    session: Option<Arc<SessionHandle>>,
-    /// Only there after a stale epoch was proven.
-    conflict: Option<Box<Conflict>>,
+/// What one session takes here.
+pub(crate) const ENTRY_BYTES: usize = size_of::<(StationId, Record)>() + size_of::<SessionHandle>();
+
+/// A session that is the route of its station now.
+pub struct Accepted {
+    /// The session that it replaces; whoever asked closes it.
+    pub replaced: Option<Arc<SessionHandle>>,
+    /// The station comes and goes.
+    pub is_flapping: bool,
 }
 
-/// Signs of two devices with one identity.
-///
-/// One device counts upwards. An old counter after a newer one was accepted, again and again,
-/// is another device's. A station that lost its counters never gets in between, so it is
-/// only stale.
-#[derive(Clone, Copy)]
-struct Conflict {
-    alternations: u32,
-    since_ms: u64,
-    is_stale_now: bool,
-    quarantined_until_ms: u64,
+/// What a follower is told first.
+pub struct Snapshot {
+    /// Who is here.
+    pub sessions: Vec<Arc<SessionHandle>>,
+    /// Who has gone, and what is wrong with whom.
+    pub lines: Vec<PresenceLine>,
 }
 
 /// Why a proven session does not become the route.
@@ -60,62 +70,79 @@ pub enum NotAccepted {
         /// It begins with this very login.
         is_new: bool,
     },
+    /// The station comes and goes, and is back too soon.
+    Flapping {
+        /// Milliseconds after which it may come.
+        left_ms: u64,
+    },
 }
 
 impl Registry {
     /// An empty registry that tells `presence` of every change.
-    pub fn new(presence: Arc<PresenceHub>) -> Self {
+    pub fn new(presence: Arc<PresenceHub>, flapping: FlappingSettings) -> Self {
         Self {
             shards: (0..limits::REGISTRY_SHARDS).map(|_| Mutex::new(HashMap::new())).collect(),
             hasher: RandomState::new(),
             presence,
+            flapping,
             sessions: AtomicUsize::new(0),
+            troubled: Mutex::default(),
+            swept: AtomicUsize::new(0),
         }
     }
 
     /// Makes `session` the route of its station. Call it after PROOF, never before; `now_ms` is monotonic.
     ///
-    /// Answers the session that it replaces, which the caller closes.
-    pub fn accept(
-        &self,
-        session: &Arc<SessionHandle>,
-        now_ms: u64,
-    ) -> Result<Option<Arc<SessionHandle>>, NotAccepted> {
+    /// # Errors
+    /// It is not newer than the last one, or the station has to wait.
+    pub fn accept(&self, session: &Arc<SessionHandle>, now_ms: u64) -> Result<Accepted, NotAccepted> {
         let mut shard = self.shard(&session.station_id);
-        let record = shard.entry(session.station_id).or_insert(Record {
-            last_epoch: Epoch::default(),
-            session: None,
-            conflict: None,
-        });
-        if let Some(left_ms) = record.quarantine_left_ms(now_ms) {
+        let record = shard.entry(session.station_id).or_insert_with(Record::new);
+        if let Some(left_ms) =
+            record.conflict.as_ref().and_then(|conflict| conflict.quarantine_left_ms(now_ms))
+        {
             return Err(NotAccepted::Quarantined { left_ms, is_new: false });
         }
         if record.last_epoch != Epoch::default() && session.epoch <= record.last_epoch {
-            return Err(record.note_stale(now_ms));
+            return Err(self.note_stale(record, session, now_ms));
+        }
+        if let Some(left_ms) =
+            record.flaps.as_mut().and_then(|flaps| flaps.wait_left_ms(&self.flapping, now_ms))
+        {
+            return Err(NotAccepted::Flapping { left_ms });
         }
         if let Some(conflict) = &mut record.conflict {
-            conflict.is_stale_now = false;
+            conflict.accepted();
         }
+        let begins_flapping = record.note_opened(&self.flapping, now_ms, session.since_ms);
         record.last_epoch = session.epoch;
         let replaced = record.session.replace(session.clone());
         if replaced.is_none() {
             self.sessions.fetch_add(1, Ordering::Relaxed);
         }
         self.presence.station(session.presence());
-        Ok(replaced)
+        if begins_flapping {
+            self.tell_trouble(session.station_id, record);
+        }
+        let is_flapping = record.flaps.as_ref().is_some_and(|flaps| flaps.episode().is_some());
+        Ok(Accepted { replaced, is_flapping })
     }
 
     /// Removes this very session; a newer one of the same station stays.
     pub fn remove(&self, session: &SessionHandle, reason: &'static str, at_ms: u64) -> bool {
         let mut shard = self.shard(&session.station_id);
         let Some(record) = shard.get_mut(&session.station_id) else { return false };
-        if record.session.as_ref().is_none_or(|current| current.epoch != session.epoch) {
-            return false;
+        let is_route = record.session.as_ref().is_some_and(|current| current.epoch == session.epoch);
+        if record.closed.as_ref().is_none_or(|closed| closed.epoch < session.epoch) {
+            let last_seen_ms = session.last_seen_ms();
+            record.closed = Some(Box::new(Closed { epoch: session.epoch, reason, at_ms, last_seen_ms }));
+            self.presence.gone(session, reason, at_ms);
         }
-        record.session = None;
-        self.sessions.fetch_sub(1, Ordering::Relaxed);
-        self.presence.gone(session.station_id, session.epoch, reason, at_ms);
-        true
+        if is_route {
+            record.session = None;
+            self.sessions.fetch_sub(1, Ordering::Relaxed);
+        }
+        is_route
     }
 
     /// The session that speaks for a station now.
@@ -141,40 +168,84 @@ impl Registry {
         all
     }
 
+    /// All that a new follower is told, shard by shard; not one moment's truth.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot { sessions: Vec::with_capacity(self.count()), lines: Vec::new() };
+        for shard in &self.shards {
+            for (station_id, record) in locked(shard).iter() {
+                snapshot.sessions.extend(record.session.clone());
+                if let (None, Some(closed)) = (&record.session, &record.closed) {
+                    let Closed { epoch, reason, at_ms, last_seen_ms } = **closed;
+                    let (station_id, reason) = (*station_id, reason.to_owned());
+                    snapshot.lines.push(PresenceLine::Gone {
+                        station_id,
+                        epoch,
+                        reason,
+                        at_ms,
+                        last_seen_ms,
+                    });
+                }
+                let trouble = record.trouble(*station_id);
+                if !trouble.is_over() {
+                    snapshot.lines.push(PresenceLine::Trouble(trouble));
+                }
+            }
+        }
+        snapshot
+    }
+
+    /// Ends what has calmed down, and forgets some of what no longer matters. `now_ms` is monotonic.
+    pub fn sweep(&self, now_ms: u64) {
+        let troubled: Vec<StationId> = locked(&self.troubled).iter().copied().collect();
+        for station_id in troubled {
+            let mut shard = self.shard(&station_id);
+            let Some(record) = shard.get_mut(&station_id) else { continue };
+            let is_calm = record.flaps.as_mut().is_some_and(|flaps| flaps.settle(&self.flapping, now_ms));
+            let is_free = record.conflict.as_mut().is_some_and(|conflict| conflict.settle(now_ms));
+            if is_calm || is_free {
+                self.tell_trouble(station_id, record);
+            }
+        }
+        metrics::gauge!("chautari_gateway_troubled_stations").set(locked(&self.troubled).len() as f64);
+        let at = self.swept.fetch_add(1, Ordering::Relaxed) % self.shards.len();
+        for record in locked(&self.shards[at]).values_mut() {
+            record.flaps.take_if(|flaps| flaps.is_stale(&self.flapping, now_ms));
+            record.conflict.take_if(|conflict| conflict.is_stale(now_ms));
+        }
+    }
+
     /// How many sessions there are.
     pub fn count(&self) -> usize {
         self.sessions.load(Ordering::Relaxed)
     }
 
+    fn note_stale(&self, record: &mut Record, session: &SessionHandle, now_ms: u64) -> NotAccepted {
+        let conflict = record.conflict.get_or_insert_with(|| Box::new(Conflict::new(now_ms)));
+        if !conflict.stale(now_ms, session.since_ms) {
+            return NotAccepted::Stale { last: record.last_epoch };
+        }
+        if let Some(current) = &record.session {
+            current.leave(Leave::Quarantined);
+        }
+        self.tell_trouble(session.station_id, record);
+        NotAccepted::Quarantined { left_ms: limits::QUARANTINE_MS, is_new: true }
+    }
+
+    fn tell_trouble(&self, station_id: StationId, record: &Record) {
+        let trouble = record.trouble(station_id);
+        let mut troubled = locked(&self.troubled);
+        if trouble.is_over() {
+            troubled.remove(&station_id);
+        } else {
+            troubled.insert(station_id);
+        }
+        drop(troubled);
+        self.presence.trouble(trouble);
+    }
+
     fn shard(&self, station_id: &StationId) -> MutexGuard<'_, HashMap<StationId, Record>> {
         let at = self.hasher.hash_one(station_id) as usize % self.shards.len();
         locked(&self.shards[at])
-    }
-}
-
-impl Record {
-    fn quarantine_left_ms(&self, now_ms: u64) -> Option<u64> {
-        self.conflict.as_ref()?.quarantined_until_ms.checked_sub(now_ms).filter(|left_ms| *left_ms > 0)
-    }
-
-    fn note_stale(&mut self, now_ms: u64) -> NotAccepted {
-        let fresh =
-            Conflict { alternations: 0, since_ms: now_ms, is_stale_now: false, quarantined_until_ms: 0 };
-        let conflict = self.conflict.get_or_insert_with(|| Box::new(fresh));
-        if now_ms.saturating_sub(conflict.since_ms) > limits::CONFLICT_WINDOW_MS {
-            **conflict = fresh;
-        }
-        if !std::mem::replace(&mut conflict.is_stale_now, true) {
-            conflict.alternations += 1;
-        }
-        if conflict.alternations < limits::CONFLICTS_MAX {
-            return NotAccepted::Stale { last: self.last_epoch };
-        }
-        **conflict = Conflict { quarantined_until_ms: now_ms + limits::QUARANTINE_MS, ..fresh };
-        if let Some(session) = &self.session {
-            session.leave(Leave::Quarantined);
-        }
-        NotAccepted::Quarantined { left_ms: limits::QUARANTINE_MS, is_new: true }
     }
 }
 
@@ -192,7 +263,8 @@ pub struct SessionHandle {
     pub since_ms: u64,
     last_seen_ms: AtomicU64,
     rtt_ms: AtomicU32,
-    suspect: AtomicBool,
+    /// Since when the station is suspect, Unix milliseconds; 0 while it is not.
+    suspect_ms: AtomicU64,
     pending: AtomicBool,
     inbox: Mutex<Inbox>,
     waker: AtomicWaker,
@@ -240,7 +312,7 @@ impl SessionHandle {
             since_ms,
             last_seen_ms: AtomicU64::new(since_ms),
             rtt_ms: AtomicU32::new(u32::MAX),
-            suspect: AtomicBool::new(false),
+            suspect_ms: AtomicU64::new(0),
             pending: AtomicBool::new(false),
             inbox: Mutex::new(Inbox::default()),
             waker: AtomicWaker::new(),
@@ -313,15 +385,29 @@ impl SessionHandle {
 
     /// What followers are told of it.
     pub fn presence(&self) -> StationPresence {
-        let rtt_ms = self.rtt_ms.load(Ordering::Relaxed);
+        let suspect_ms = self.suspect_ms.load(Ordering::Relaxed);
         StationPresence {
             station_id: self.station_id,
             epoch: self.epoch,
-            suspect: self.suspect.load(Ordering::Relaxed),
-            since_ms: self.since_ms,
+            suspect: suspect_ms > 0,
+            since_ms: if suspect_ms > 0 { suspect_ms } else { self.since_ms },
             last_seen_ms: self.last_seen_ms(),
-            rtt_ms: (rtt_ms != u32::MAX).then_some(rtt_ms),
+            rtt_ms: self.round_trip_ms(),
         }
+    }
+
+    /// When it was last heard of.
+    pub fn proof_of_life(&self) -> ProofOfLife {
+        ProofOfLife {
+            station_id: self.station_id,
+            epoch: self.epoch,
+            last_seen_ms: self.last_seen_ms(),
+            rtt_ms: self.round_trip_ms(),
+        }
+    }
+
+    fn round_trip_ms(&self) -> Option<u32> {
+        Some(self.rtt_ms.load(Ordering::Relaxed)).filter(|rtt_ms| *rtt_ms != u32::MAX)
     }
 
     /// For the connection: be woken by the next entry.
@@ -367,9 +453,15 @@ impl SessionHandle {
         self.rtt_ms.store(rtt_ms, Ordering::Relaxed);
     }
 
-    /// Answers whether the flag changed.
-    pub fn mark_suspect(&self, suspect: bool) -> bool {
-        self.suspect.swap(suspect, Ordering::Relaxed) != suspect
+    /// A sign of life is overdue since `at_ms`, Unix milliseconds. Answers whether that is news.
+    pub fn suspect(&self, at_ms: u64) -> bool {
+        self.suspect_ms.compare_exchange(0, at_ms.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// The station has answered. Answers whether that is news.
+    pub fn trust(&self) -> bool {
+        // Nearly always it was trusted, and a look is cheaper than a write.
+        self.suspect_ms.load(Ordering::Relaxed) > 0 && self.suspect_ms.swap(0, Ordering::Relaxed) > 0
     }
 
     fn put(&self, change: impl FnOnce(&mut Inbox)) {
@@ -399,17 +491,17 @@ mod tests {
     }
 
     fn registry() -> Registry {
-        Registry::new(Arc::new(PresenceHub::new()))
+        Registry::new(Arc::new(PresenceHub::new()), FlappingSettings::default())
     }
 
     #[test]
     fn the_highest_epoch_wins_in_any_order_of_arrival() {
         let registry = registry();
         let stale = Some(NotAccepted::Stale { last: Epoch(2) });
-        assert!(registry.accept(&session(2), 0).unwrap().is_none());
+        assert!(registry.accept(&session(2), 0).unwrap().replaced.is_none());
         assert_eq!(registry.accept(&session(1), 0).err(), stale);
         assert_eq!(registry.accept(&session(2), 0).err(), stale);
-        let replaced = registry.accept(&session(3), 0).unwrap().unwrap();
+        let replaced = registry.accept(&session(3), 0).unwrap().replaced.unwrap();
         assert_eq!(replaced.epoch, Epoch(2));
         assert_eq!(registry.route(&STATION).unwrap().epoch, Epoch(3));
         assert_eq!(registry.count(), 1);

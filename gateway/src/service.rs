@@ -1,12 +1,17 @@
 //! What all connections of a gateway share.
 
 use crate::admission::{Admission, Block};
+use crate::budget::{Budget, Level};
 use crate::commands::CommandTable;
 use crate::config::Settings;
+use crate::drain::DrainWatch;
+use crate::limits;
 use crate::lines::ConnectionLines;
 use crate::metrics::ConnectionMetrics;
+use crate::reasons::Reason;
 use crate::registry::{Registry, locked};
 use crate::telemetry::TelemetryLane;
+use crate::trace::TraceHub;
 use crate::uplink::{Announcements, Uplink};
 use protocol::clock::Clock;
 use protocol::control::InstanceId;
@@ -28,13 +33,24 @@ pub(crate) struct Service {
     pub(crate) telemetry: Arc<TelemetryLane>,
     pub(crate) metrics: ConnectionMetrics,
     pub(crate) connections: AtomicUsize,
+    pub(crate) budget: Arc<Budget>,
+    /// Connections that hold something back because a queue is full.
+    pub(crate) parked: AtomicUsize,
     pub(crate) handshakes: Mutex<Handshakes>,
     pub(crate) lines: ConnectionLines,
+    pub(crate) traces: Arc<TraceHub>,
+    pub(crate) drain: DrainWatch,
 }
 
 impl Service {
     pub(crate) fn now(&self) -> Now {
         Now { monotonic_ms: self.clock.monotonic_ms(), wall_ms: self.clock.wall_ms() }
+    }
+
+    /// When one of so many connections that wait for the same thing looks again: together they look as often
+    /// as a worker can bear beside its work.
+    pub(crate) fn retry_ms(waiting: &AtomicUsize) -> u64 {
+        limits::RETRY_MS.max(waiting.load(Ordering::Relaxed) as u64 / limits::RETRIES_PER_MS)
     }
 }
 
@@ -45,50 +61,52 @@ pub(crate) struct Handshakes {
     by_block: HashMap<Block, usize>,
 }
 
-/// A connection's places among all sockets and among those before login, given back when dropped.
+/// A connection's places among all sockets and among those before login, and the bytes that are held for it,
+/// given back when dropped.
 pub(crate) struct ConnectionPermits {
     service: Arc<Service>,
     before_login: Option<Block>,
-}
-
-/// Why there is no place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NoPermit {
-    Connections,
-    Handshakes,
-    BlockHandshakes,
-}
-
-impl NoPermit {
-    pub(crate) const fn label(self) -> &'static str {
-        match self {
-            Self::Connections => "connections_max",
-            Self::Handshakes => "handshakes_max",
-            Self::BlockHandshakes => "block_handshakes_max",
-        }
-    }
+    held_bytes: usize,
 }
 
 impl ConnectionPermits {
-    pub(crate) fn take(service: &Arc<Service>, peer: IpAddr) -> Result<Self, NoPermit> {
+    pub(crate) fn take(service: &Arc<Service>, peer: IpAddr) -> Result<Self, Reason> {
         // One acceptor takes permits, so a look before the count is enough.
         if service.connections.load(Ordering::Relaxed) >= service.settings.connections_max {
-            return Err(NoPermit::Connections);
+            return Err(Reason::ConnectionsMax);
+        }
+        if service.budget.level() == Level::Full {
+            return Err(Reason::BytesMax);
         }
         let block = Block::of(peer);
         let mut handshakes = locked(&service.handshakes);
         if handshakes.all >= service.settings.handshakes_max {
-            return Err(NoPermit::Handshakes);
+            return Err(Reason::HandshakesMax);
         }
         let of_block = handshakes.by_block.entry(block).or_default();
         if *of_block >= service.settings.block_handshakes_max {
-            return Err(NoPermit::BlockHandshakes);
+            return Err(Reason::BlockHandshakesMax);
         }
         *of_block += 1;
         handshakes.all += 1;
         drop(handshakes);
         service.connections.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { service: service.clone(), before_login: Some(block) })
+        Ok(Self { service: service.clone(), before_login: Some(block), held_bytes: 0 })
+    }
+
+    /// So many bytes are held for this connection now.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        if bytes > self.held_bytes {
+            self.service.budget.hold(bytes - self.held_bytes);
+        } else if bytes < self.held_bytes {
+            self.service.budget.release(self.held_bytes - bytes);
+        }
+        self.held_bytes = bytes;
+    }
+
+    /// What [`Self::hold`] was told last.
+    pub(crate) const fn held_bytes(&self) -> usize {
+        self.held_bytes
     }
 
     pub(crate) fn logged_in(&mut self) {
@@ -107,6 +125,7 @@ impl ConnectionPermits {
 impl Drop for ConnectionPermits {
     fn drop(&mut self) {
         self.logged_in();
+        self.hold(0);
         self.service.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

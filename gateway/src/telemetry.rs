@@ -1,17 +1,23 @@
 //! Samples to the store: group commit of what arrived, acknowledged when durable.
+//!
+//! Batches wait as they came from the wire and are unfolded for their append only: a frame of 2 KiB
+//! can hold 170 samples of 80 slots, which take two hundred times as much in memory.
 
 use crate::backend::Backoff;
+use crate::budget::{Budget, Level, Shares};
 use crate::crash;
+use crate::credit::Credit;
 use crate::limits;
 use crate::metrics::TelemetryMetrics;
 use crate::registry::{SessionHandle, locked};
+use crate::uplink::event_bytes;
 use protocol::clock::Clock;
 use protocol::control::UplinkItem;
-use protocol::message::{SamplePoint, Telemetry};
+use protocol::message::{Body, SamplePoint, Telemetry, Window};
 use protocol::time::event_time;
 use protocol::types::StationId;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use storage::{EventRecord, Sample, SampleBatch, SlotSample, StationReadings, TelemetryStore};
 use tokio::sync::Notify;
@@ -20,37 +26,73 @@ use tokio_util::sync::CancellationToken;
 /// The queue before the store, bounded in bytes.
 ///
 /// A batch that finds it full is given back and stays with its connection, unacknowledged:
-/// a stalling store closes the telemetry lane and touches nothing else.
+/// a stalling store closes the telemetry lane and touches nothing else. So does a batch of a station that
+/// has its share of the queue in use, and any while memory is short.
 pub struct TelemetryLane {
     bytes_max: usize,
     append_bytes_max: usize,
+    budget: Arc<Budget>,
+    credit: Credit,
     queue: Mutex<Queue>,
+    /// What [`Queue::bytes`] was last, for those who only look.
+    waiting_bytes: AtomicUsize,
     arrived: Notify,
     emptied: Notify,
     failing: AtomicBool,
     metrics: TelemetryMetrics,
 }
 
-#[derive(Default)]
 struct Queue {
     entries: VecDeque<Entry>,
     bytes: usize,
     in_flight: usize,
+    /// Of what waits and of what is in flight.
+    shares: Shares,
 }
 
 struct Entry {
     session: Arc<SessionHandle>,
-    batch: SampleBatch,
-    bytes: usize,
+    batch: ArrivedBatch,
+}
+
+/// A batch as it came, known to be one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArrivedBatch {
+    payload: Box<[u8]>,
+    received_at_ms: u64,
+    unfolded_bytes: usize,
+}
+
+impl ArrivedBatch {
+    /// `payload` is what `telemetry` was decoded from.
+    pub fn new(payload: &[u8], telemetry: &Telemetry<'_>, received_at_ms: u64) -> Self {
+        let slots = usize::from(telemetry.records.slot_count()) * size_of::<SlotSample>();
+        let samples = usize::from(telemetry.records.record_count()) * (size_of::<Sample>() + slots);
+        Self { payload: payload.into(), received_at_ms, unfolded_bytes: samples + size_of::<SampleBatch>() }
+    }
+
+    /// What it takes in memory while it waits.
+    pub fn held_bytes(&self) -> usize {
+        size_of::<Entry>() + self.payload.len()
+    }
+
+    fn unfold(&self, station_id: StationId) -> Option<SampleBatch> {
+        let telemetry = Telemetry::decode(&self.payload).ok()?;
+        Some(sample_batch(station_id, &telemetry, self.received_at_ms))
+    }
 }
 
 impl TelemetryLane {
-    /// An empty lane. Bounds are of decoded batches in memory.
-    pub fn new(bytes_max: usize, append_bytes_max: usize) -> Self {
+    /// An empty lane: `bytes_max` of batches as they came, `append_bytes_max` of unfolded ones.
+    pub fn new(bytes_max: usize, append_bytes_max: usize, budget: Arc<Budget>) -> Self {
+        let shares = Shares::new(budget.quarter_of_station());
         Self {
             bytes_max,
             append_bytes_max,
-            queue: Mutex::new(Queue::default()),
+            budget,
+            credit: Credit::new(),
+            queue: Mutex::new(Queue { entries: VecDeque::new(), bytes: 0, in_flight: 0, shares }),
+            waiting_bytes: AtomicUsize::new(0),
             arrived: Notify::new(),
             emptied: Notify::new(),
             failing: AtomicBool::new(false),
@@ -59,17 +101,28 @@ impl TelemetryLane {
     }
 
     /// Queues a batch, or gives it back if there is no room.
-    pub fn push(&self, session: &Arc<SessionHandle>, batch: SampleBatch) -> Result<(), SampleBatch> {
-        let bytes = memory_bytes(&batch);
+    pub fn push(&self, session: &Arc<SessionHandle>, batch: ArrivedBatch) -> Result<(), ArrivedBatch> {
+        let bytes = batch.held_bytes();
+        let is_short = self.budget.level() >= Level::NoSamples;
         let mut queue = locked(&self.queue);
-        if queue.bytes + bytes > self.bytes_max && queue.bytes > 0 {
+        let has_room = queue.bytes == 0 || queue.bytes + bytes <= self.bytes_max;
+        if is_short || !has_room || !queue.shares.take(session.station_id, bytes) {
             return Err(batch);
         }
+        // Before the carrier can see it: it gives back what is held.
+        self.budget.hold(bytes);
         queue.bytes += bytes;
-        queue.entries.push_back(Entry { session: session.clone(), batch, bytes });
+        self.waiting_bytes.store(queue.bytes, Ordering::Relaxed);
+        queue.entries.push_back(Entry { session: session.clone(), batch });
         drop(queue);
         self.arrived.notify_one();
         Ok(())
+    }
+
+    /// What one station may have on its way in this lane now.
+    pub(crate) fn window(&self) -> Window {
+        let waiting = self.waiting_bytes.load(Ordering::Relaxed);
+        crate::credit::samples_at(self.budget.level(), self.credit.window(waiting, self.bytes_max))
     }
 
     /// Batches that are not durable yet.
@@ -103,48 +156,58 @@ impl TelemetryLane {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) {
-        let mut backoff = Backoff::new();
         while let Some(entries) = self.next_append(&stop).await {
-            let (sessions, batches): (Vec<_>, Vec<_>) = entries
-                .into_iter()
-                .map(|entry| {
-                    let through =
-                        SamplePoint { boot_no: entry.batch.boot_no, sample_no: entry.batch.last_sample_no() };
-                    ((entry.session, through), entry.batch)
-                })
-                .unzip();
-            loop {
-                let started_ms = clock.monotonic_ms();
-                // The store keeps no reference after an error, so the batches are kept here.
-                match store.append(batches.clone()).await {
-                    Ok(()) => {
-                        self.metrics.appended(batches.len(), clock.monotonic_ms() - started_ms);
-                        break;
+            let unfolded = entries.iter().map(|entry| entry.batch.unfolded_bytes).sum();
+            self.budget.hold(unfolded);
+            let stored = self.append(&entries, &*store, &*clock, &stop).await;
+            self.budget.release(unfolded);
+            let Some(stored) = stored else { return };
+            protocol::crash::point(crash::AFTER_TELEMETRY_APPEND);
+            for (session, through) in stored {
+                session.acknowledge_samples(through);
+            }
+            self.finished(&entries);
+        }
+    }
+
+    /// Tries until the batches are durable and answers whom to tell; `None` if the gateway stops before.
+    async fn append<'e>(
+        &self,
+        entries: &'e [Entry],
+        store: &dyn TelemetryStore,
+        clock: &dyn Clock,
+        stop: &CancellationToken,
+    ) -> Option<Vec<(&'e Arc<SessionHandle>, SamplePoint)>> {
+        let mut backoff = Backoff::new();
+        loop {
+            // The store keeps no reference after an error, so each try unfolds them anew: it is rare.
+            let (stored, batches) = unfold(entries);
+            let started_ms = clock.monotonic_ms();
+            match store.append(batches).await {
+                Ok(()) => {
+                    let after_ms = clock.monotonic_ms() - started_ms;
+                    self.credit.answered(after_ms);
+                    self.metrics.appended(stored.len(), after_ms);
+                    if self.failing.swap(false, Ordering::Relaxed) {
+                        tracing::info!("telemetry is stored again");
                     }
-                    Err(error) => {
-                        self.metrics.failed(error);
-                        if !self.failing.swap(true, Ordering::Relaxed) {
-                            tracing::warn!(
-                                error = error.label(),
-                                "telemetry is not stored; trying again for ever"
-                            );
-                        }
-                        tokio::select! {
-                            () = backoff.pause() => {}
-                            () = stop.cancelled() => return,
-                        }
+                    return Some(stored);
+                }
+                Err(error) => {
+                    self.credit.failed();
+                    self.metrics.failed(error);
+                    if !self.failing.swap(true, Ordering::Relaxed) {
+                        tracing::warn!(
+                            error = error.label(),
+                            "telemetry is not stored; trying again for ever"
+                        );
                     }
                 }
             }
-            backoff.reset();
-            if self.failing.swap(false, Ordering::Relaxed) {
-                tracing::info!("telemetry is stored again");
+            tokio::select! {
+                () = backoff.pause() => {}
+                () = stop.cancelled() => return None,
             }
-            protocol::crash::point(crash::AFTER_TELEMETRY_APPEND);
-            for (session, through) in sessions {
-                session.acknowledge_samples(through);
-            }
-            self.finished();
         }
     }
 
@@ -164,27 +227,48 @@ impl TelemetryLane {
     fn take_append(&self) -> Vec<Entry> {
         let mut queue = locked(&self.queue);
         let mut entries = Vec::new();
-        let mut bytes = 0;
+        let (mut bytes, mut unfolded) = (0, 0);
         while let Some(next) = queue.entries.front()
-            && (entries.is_empty() || bytes + next.bytes <= self.append_bytes_max)
+            && (entries.is_empty() || unfolded + next.batch.unfolded_bytes <= self.append_bytes_max)
         {
-            bytes += next.bytes;
+            bytes += next.batch.held_bytes();
+            unfolded += next.batch.unfolded_bytes;
             entries.extend(queue.entries.pop_front());
         }
         queue.in_flight = entries.len();
         queue.bytes -= bytes;
-        self.metrics.waiting(queue.bytes);
+        self.waiting_bytes.store(queue.bytes, Ordering::Relaxed);
+        self.metrics.waiting(queue.bytes, self.window().frames);
+        if queue.entries.is_empty() && queue.entries.capacity() > limits::QUEUE_ENTRIES_KEPT {
+            queue.entries = VecDeque::new();
+        }
         entries
     }
 
-    fn finished(&self) {
+    fn finished(&self, entries: &[Entry]) {
         let mut queue = locked(&self.queue);
+        let mut bytes = 0;
+        for Entry { session, batch } in entries {
+            queue.shares.give_back(session.station_id, batch.held_bytes());
+            bytes += batch.held_bytes();
+        }
+        self.budget.release(bytes);
         queue.in_flight = 0;
         if queue.entries.is_empty() {
             drop(queue);
             self.emptied.notify_waiters();
         }
     }
+}
+
+/// The batches for the store, and whom to tell how far they reach.
+fn unfold(entries: &[Entry]) -> (Vec<(&Arc<SessionHandle>, SamplePoint)>, Vec<SampleBatch>) {
+    let unfolded = entries.iter().filter_map(|Entry { session, batch }| {
+        let batch = batch.unfold(session.station_id)?;
+        let through = SamplePoint { boot_no: batch.boot_no, sample_no: batch.last_sample_no() };
+        Some(((session, through), batch))
+    });
+    unfolded.unzip()
 }
 
 /// Brings a batch from the wire into the form of the store.
@@ -217,34 +301,21 @@ pub fn sample_batch(station_id: StationId, telemetry: &Telemetry<'_>, received_a
     }
 }
 
-fn memory_bytes(batch: &SampleBatch) -> usize {
-    size_of::<Entry>()
-        + batch
-            .samples
-            .iter()
-            .map(|sample| size_of_val(sample) + sample.slots.capacity() * size_of::<SlotSample>())
-            .sum::<usize>()
-}
-
 /// Later copies of stored events for the history. They gate nothing: when the store is slower
 /// than the stations, copies are dropped and counted.
 pub struct EventCopies {
     queue: Mutex<VecDeque<EventRecord>>,
+    budget: Arc<Budget>,
     arrived: Notify,
     dropped: metrics::Counter,
 }
 
-impl Default for EventCopies {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl EventCopies {
     /// Nothing to copy.
-    pub fn new() -> Self {
+    pub fn new(budget: Arc<Budget>) -> Self {
         Self {
             queue: Mutex::new(VecDeque::new()),
+            budget,
             arrived: Notify::new(),
             dropped: metrics::counter!("chautari_gateway_event_copies_dropped_total"),
         }
@@ -252,10 +323,12 @@ impl EventCopies {
 
     /// The events of a batch that the backend has stored.
     pub fn push(&self, items: Vec<UplinkItem>) {
+        let is_short = self.budget.level() >= Level::NoSamples;
         let mut queue = locked(&self.queue);
         for item in items {
             let UplinkItem::Event(event) = item else { continue };
-            if queue.len() < limits::EVENT_COPIES_MAX {
+            if queue.len() < limits::EVENT_COPIES_MAX && !is_short {
+                self.budget.hold(event_bytes(&event));
                 queue.push_back(event);
             } else {
                 self.dropped.increment(1);
@@ -288,6 +361,7 @@ impl EventCopies {
                 }
             }
             backoff.reset();
+            self.budget.release(events.iter().map(event_bytes).sum());
         }
     }
 }
@@ -332,18 +406,67 @@ mod tests {
         assert_eq!((second.slots[0].level_percent, second.slots[1].slot), (81, 2));
     }
 
+    fn batch(first_sample_no: u32, records: u8) -> ArrivedBatch {
+        let (mut buffer, mut previous) = ([0; 2_048], [SlotReading::default(); 80]);
+        let mut writer = RecordWriter::new(&mut buffer, &mut previous).unwrap();
+        for number in 0..records {
+            writer
+                .push(u64::from(number) + 1, &StationReading::default(), &[SlotReading::default(); 80])
+                .unwrap();
+        }
+        let telemetry = writer.finish(1, first_sample_no, None).unwrap();
+        let mut payload = [0; 4_096];
+        let mut writer = protocol::frame::Writer::new(&mut payload);
+        telemetry.encode(&mut writer).unwrap();
+        let length = writer.written();
+        ArrivedBatch::new(&payload[..length], &telemetry, ARRIVAL_MS)
+    }
+
+    fn lane(bytes_max: usize, station_bytes_max: usize) -> (Arc<Budget>, TelemetryLane) {
+        let settings = crate::Settings { station_bytes_max, ..crate::Settings::default() };
+        let budget = Arc::new(Budget::new(&settings));
+        (budget.clone(), TelemetryLane::new(bytes_max, 1, budget))
+    }
+
+    fn session(station: u8) -> Arc<SessionHandle> {
+        Arc::new(SessionHandle::new(StationId([station; 16]), protocol::types::Epoch(1), 0))
+    }
+
+    #[test]
+    fn a_batch_waits_at_the_weight_of_the_wire() {
+        let batch = batch(0, 100);
+        assert!(batch.held_bytes() < 2_048 + size_of::<Entry>(), "{}", batch.held_bytes());
+        assert!(batch.unfolded_bytes > 50 * batch.held_bytes(), "{}", batch.unfolded_bytes);
+        let unfolded = batch.unfold(StationId([1; 16])).unwrap();
+        assert_eq!((unfolded.samples.len(), unfolded.samples[99].slots.len()), (100, 80));
+        let slots: usize =
+            unfolded.samples.iter().map(|sample| sample.slots.capacity() * size_of::<SlotSample>()).sum();
+        assert!(slots + size_of_val(&unfolded.samples[..]) <= batch.unfolded_bytes);
+    }
+
     #[test]
     fn a_full_lane_gives_the_batch_back() {
-        let lane = TelemetryLane::new(1, 1);
-        let session = Arc::new(SessionHandle::new(StationId([1; 16]), protocol::types::Epoch(1), 0));
-        let batch = |first_sample_no| SampleBatch {
-            station_id: session.station_id,
-            boot_no: 1,
-            first_sample_no,
-            samples: Vec::new(),
-        };
-        assert!(lane.push(&session, batch(0)).is_ok(), "an empty lane takes any batch");
-        assert_eq!(lane.push(&session, batch(1)), Err(batch(1)));
+        let (_, lane) = lane(1, usize::MAX);
+        let session = session(1);
+        assert!(lane.push(&session, batch(0, 1)).is_ok(), "an empty lane takes any batch");
+        assert_eq!(lane.push(&session, batch(1, 1)), Err(batch(1, 1)));
         assert_eq!(lane.waiting(), 1);
+        assert_eq!(lane.window().frames, 1, "and says so");
+    }
+
+    #[test]
+    fn a_station_has_its_share_until_its_batches_are_durable() {
+        let bytes = batch(0, 1).held_bytes();
+        let (budget, lane) = lane(usize::MAX, bytes * 4);
+        let (greedy, other) = (session(1), session(2));
+        assert!(lane.push(&greedy, batch(0, 1)).is_ok());
+        assert!(lane.push(&greedy, batch(1, 1)).is_err(), "its share is in use");
+        assert!(lane.push(&other, batch(0, 1)).is_ok(), "the other's is its own");
+        let entries = lane.take_append();
+        assert!(lane.push(&greedy, batch(1, 1)).is_err(), "what is in flight is still held");
+        assert_eq!((entries.len(), budget.held()), (1, bytes * 2));
+        lane.finished(&entries);
+        assert!(lane.push(&greedy, batch(1, 1)).is_ok());
+        assert_eq!(budget.held(), bytes * 2);
     }
 }

@@ -1,82 +1,137 @@
 //! Events to the backend: one ordered queue, one request in flight.
 
 use crate::backend::{BackendClient, Backoff, CallError};
+use crate::budget::{Budget, Shares};
 use crate::crash;
+use crate::credit::Credit;
 use crate::limits;
 use crate::metrics::{UplinkMetrics, carrier_failures};
-use crate::registry::{Registry, SessionHandle, locked};
+use crate::registry::{SessionHandle, locked};
 use crate::telemetry::EventCopies;
 use protocol::clock::Clock;
 use protocol::control::{
-    CommandReport, EventBody, InstanceId, ItemResult, SessionOpened, StationEvent, UPLINK_ITEMS_MAX,
-    UplinkBatch, UplinkItem,
+    CommandReport, EventBody, InstanceId, ItemResult, SessionOpened, SlotReport, StationEvent,
+    UPLINK_ITEMS_MAX, UplinkBatch, UplinkItem,
 };
-use protocol::types::{EventNo, StationId};
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use protocol::message::Window;
+use protocol::types::EventNo;
+use reqwest::StatusCode;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// The queue of what the backend must hear, in order.
 ///
-/// It is bounded. An event that finds it full is given back and stays with its connection,
-/// unacknowledged, until there is room; a report that finds it full is dropped, because the
-/// backend asks again. While the backend is away nothing else changes: sessions, commands
-/// and telemetry go on.
+/// It is bounded, in items and in bytes, for all stations and for each. An event that finds it full is given
+/// back and stays with its connection, unacknowledged, until there is room; a report that finds it half
+/// full is dropped, because the backend asks again. While the backend is away nothing else
+/// changes: sessions, commands and telemetry go on.
 pub struct Uplink {
     items_max: usize,
-    queue: Mutex<VecDeque<UplinkItem>>,
+    bytes_max: usize,
+    budget: Arc<Budget>,
+    credit: Credit,
+    queue: Mutex<Queue>,
+    /// Permille of the queue that was in use last, for those who only look.
+    used_permille: AtomicUsize,
     arrived: Notify,
     emptied: Notify,
-    in_flight: AtomicU64,
+    in_flight: AtomicUsize,
     failing: AtomicBool,
     metrics: UplinkMetrics,
 }
 
+struct Queue {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    /// Of what waits and of what is in flight.
+    shares: Shares,
+}
+
+struct Entry {
+    item: UplinkItem,
+    carried_by: Carrier,
+}
+
+/// The session that brought an item, and what the item takes in memory.
+struct Carrier {
+    session: Arc<SessionHandle>,
+    bytes: usize,
+}
+
 impl Uplink {
     /// An empty queue.
-    pub fn new(items_max: usize) -> Self {
+    pub fn new(items_max: usize, bytes_max: usize, budget: Arc<Budget>) -> Self {
+        let shares = Shares::new(budget.quarter_of_station());
         Self {
             items_max,
-            queue: Mutex::new(VecDeque::new()),
+            bytes_max,
+            budget,
+            credit: Credit::new(),
+            queue: Mutex::new(Queue { entries: VecDeque::new(), bytes: 0, shares }),
+            used_permille: AtomicUsize::new(0),
             arrived: Notify::new(),
             emptied: Notify::new(),
-            in_flight: AtomicU64::new(0),
+            in_flight: AtomicUsize::new(0),
             failing: AtomicBool::new(false),
             metrics: UplinkMetrics::new(),
         }
     }
 
     /// Queues an event, or gives it back if there is no room.
-    pub fn push_event(&self, event: StationEvent) -> Result<(), StationEvent> {
+    pub fn push_event(&self, session: &Arc<SessionHandle>, event: StationEvent) -> Result<(), StationEvent> {
+        let bytes = event_bytes(&event);
         let mut queue = locked(&self.queue);
-        if queue.len() >= self.items_max {
+        let has_room = queue.bytes == 0 || queue.bytes + bytes <= self.bytes_max;
+        if queue.entries.len() >= self.items_max || !has_room || !queue.shares.take(session.station_id, bytes)
+        {
             return Err(event);
         }
-        queue.push_back(UplinkItem::Event(event));
-        drop(queue);
-        self.arrived.notify_one();
+        self.push(queue, UplinkItem::Event(event), Carrier { session: session.clone(), bytes });
         protocol::crash::point(crash::AFTER_EVENT_QUEUED);
         Ok(())
     }
 
-    /// Queues a report if there is room.
-    pub fn push_report(&self, report: CommandReport) {
+    /// Queues a report if there is room: no report takes the place of an event.
+    pub fn push_report(&self, session: &Arc<SessionHandle>, report: CommandReport) {
+        let bytes = size_of::<Entry>();
         let mut queue = locked(&self.queue);
-        if queue.len() >= self.items_max {
+        if queue.entries.len() >= self.items_max.div_ceil(2)
+            || queue.bytes + bytes > self.bytes_max / 2
+            || !queue.shares.take(session.station_id, bytes)
+        {
             drop(queue);
             self.metrics.report_dropped();
             return;
         }
-        queue.push_back(UplinkItem::CommandReport(report));
+        self.push(queue, UplinkItem::CommandReport(report), Carrier { session: session.clone(), bytes });
+    }
+
+    fn push(&self, mut queue: MutexGuard<'_, Queue>, item: UplinkItem, carried_by: Carrier) {
+        self.budget.hold(carried_by.bytes);
+        queue.bytes += carried_by.bytes;
+        queue.entries.push_back(Entry { item, carried_by });
+        self.note_used(&queue);
         drop(queue);
         self.arrived.notify_one();
     }
 
+    fn note_used(&self, queue: &Queue) {
+        let items = queue.entries.len() * 1_000 / self.items_max.max(1);
+        let bytes = queue.bytes.saturating_mul(1_000) / self.bytes_max.max(1);
+        self.used_permille.store(items.max(bytes), Ordering::Relaxed);
+    }
+
+    /// What one station may have on its way in the event lane now.
+    pub(crate) fn window(&self) -> Window {
+        self.credit.window(self.used_permille.load(Ordering::Relaxed), 1_000)
+    }
+
     /// Items that the backend has not answered for.
     pub fn waiting(&self) -> usize {
-        locked(&self.queue).len() + self.in_flight.load(Ordering::Acquire) as usize
+        locked(&self.queue).entries.len() + self.in_flight.load(Ordering::Acquire)
     }
 
     /// Whether the last post failed.
@@ -102,53 +157,59 @@ impl Uplink {
         self: Arc<Self>,
         instance_id: InstanceId,
         backend: BackendClient,
-        registry: Arc<Registry>,
         copies: Arc<EventCopies>,
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) {
-        let mut backoff = Backoff::new();
-        while let Some(items) = self.next_batch(&stop).await {
+        while let Some((items, carriers)) = self.next_batch(&stop).await {
             let batch = UplinkBatch { instance_id, items };
-            let answer = loop {
-                protocol::crash::point(crash::BEFORE_UPLINK_POST);
-                let started_ms = clock.monotonic_ms();
-                let posted = tokio::select! {
-                    posted = backend.post_events(&batch) => posted,
-                    () = stop.cancelled() => return,
-                };
-                match posted {
-                    Ok(answer) => {
-                        self.metrics.posted(batch.items.len(), clock.monotonic_ms() - started_ms);
-                        self.recovered();
-                        backoff.reset();
-                        break answer;
-                    }
-                    Err(error) => {
-                        self.failed(&error);
-                        tokio::select! {
-                            () = backoff.pause() => {}
-                            () = stop.cancelled() => return,
-                        }
-                    }
-                }
-            };
+            let Some(results) = self.post(&batch, &backend, &*clock, &stop).await else { return };
             protocol::crash::point(crash::AFTER_UPLINK_POST);
-            self.count_results(&answer.results);
-            acknowledge(&batch.items, &registry);
+            self.count_results(&results);
+            acknowledge(&batch.items, &carriers);
             copies.push(batch.items);
-            self.in_flight.store(0, Ordering::Release);
-            if self.waiting() == 0 {
-                self.emptied.notify_waiters();
+            self.finished(&carriers);
+        }
+    }
+
+    /// Tries until the backend answers; `None` if the gateway stops before.
+    async fn post(
+        &self,
+        batch: &UplinkBatch,
+        backend: &BackendClient,
+        clock: &dyn Clock,
+        stop: &CancellationToken,
+    ) -> Option<Vec<ItemResult>> {
+        let mut backoff = Backoff::new();
+        loop {
+            protocol::crash::point(crash::BEFORE_UPLINK_POST);
+            let started_ms = clock.monotonic_ms();
+            let posted = tokio::select! {
+                posted = backend.post_events(batch) => posted,
+                () = stop.cancelled() => return None,
+            };
+            match posted {
+                Ok(answer) => {
+                    let after_ms = clock.monotonic_ms() - started_ms;
+                    self.credit.answered(after_ms);
+                    self.metrics.posted(batch.items.len(), after_ms);
+                    self.recovered();
+                    return Some(answer.results);
+                }
+                Err(error) => self.failed(&error),
+            }
+            tokio::select! {
+                () = backoff.pause() => {}
+                () = stop.cancelled() => return None,
             }
         }
     }
 
-    async fn next_batch(&self, stop: &CancellationToken) -> Option<Vec<UplinkItem>> {
+    async fn next_batch(&self, stop: &CancellationToken) -> Option<(Vec<UplinkItem>, Vec<Carrier>)> {
         loop {
-            let items = self.take_batch();
+            let (items, carriers) = self.take_batch();
             if !items.is_empty() {
-                return Some(items);
+                return Some((items, carriers));
             }
             tokio::select! {
                 () = self.arrived.notified() => {}
@@ -157,23 +218,46 @@ impl Uplink {
         }
     }
 
-    fn take_batch(&self) -> Vec<UplinkItem> {
+    fn take_batch(&self) -> (Vec<UplinkItem>, Vec<Carrier>) {
         let mut queue = locked(&self.queue);
         let mut weight = 0;
-        let fits = |item: &&UplinkItem| {
-            weight += json_bytes(item);
+        let fits = |entry: &&Entry| {
+            weight += json_bytes(&entry.item);
             weight <= limits::UPLINK_BATCH_BYTES_MAX
         };
         // One item always goes, whatever its size.
-        let count = queue.iter().take(UPLINK_ITEMS_MAX).take_while(fits).count().max(1).min(queue.len());
-        self.in_flight.store(count as u64, Ordering::Release);
-        self.metrics.waiting(queue.len());
-        queue.drain(..count).collect()
+        let count = queue.entries.iter().take(UPLINK_ITEMS_MAX).take_while(fits).count();
+        let count = count.max(1).min(queue.entries.len());
+        self.in_flight.store(count, Ordering::Release);
+        let (items, carriers): (_, Vec<Carrier>) =
+            queue.entries.drain(..count).map(|entry| (entry.item, entry.carried_by)).unzip();
+        queue.bytes -= carriers.iter().map(|carrier| carrier.bytes).sum::<usize>();
+        if queue.entries.is_empty() && queue.entries.capacity() > limits::QUEUE_ENTRIES_KEPT {
+            queue.entries = VecDeque::new();
+        }
+        self.note_used(&queue);
+        self.metrics.waiting(queue.entries.len(), self.window().frames);
+        (items, carriers)
+    }
+
+    fn finished(&self, carriers: &[Carrier]) {
+        let mut queue = locked(&self.queue);
+        for Carrier { session, bytes } in carriers {
+            queue.shares.give_back(session.station_id, *bytes);
+            self.budget.release(*bytes);
+        }
+        self.in_flight.store(0, Ordering::Release);
+        let is_empty = queue.entries.is_empty();
+        drop(queue);
+        if is_empty {
+            self.emptied.notify_waiters();
+        }
     }
 
     fn failed(&self, error: &CallError) {
+        self.credit.failed();
         self.metrics.failed();
-        self.metrics.waiting(self.waiting());
+        self.metrics.waiting(self.waiting(), self.window().frames);
         if !self.failing.swap(true, Ordering::Relaxed) {
             tracing::warn!(%error, waiting = self.waiting(), "the backend takes no events; trying again for ever");
         }
@@ -198,39 +282,57 @@ fn json_bytes(item: &UplinkItem) -> usize {
         UplinkItem::Event(StationEvent { body: EventBody::Inventory(inventory), .. }) => {
             inventory.slots.len()
         }
+        // Each byte is a number of its own in JSON.
+        UplinkItem::Event(StationEvent { body: EventBody::Other { body, .. }, .. }) => {
+            body.len().div_ceil(48)
+        }
         UplinkItem::Event(_) | UplinkItem::CommandReport(_) => 0,
     };
     512 + slots * 192
 }
 
-/// Tells each station how far its events are stored, if the session that carried them is
-/// still there: another one sends them again by itself.
-fn acknowledge(items: &[UplinkItem], registry: &Registry) {
-    let mut through: HashMap<StationId, (&StationEvent, EventNo)> = HashMap::new();
-    for item in items {
+/// What an event takes in memory while it waits.
+pub(crate) fn event_bytes(event: &StationEvent) -> usize {
+    let heap = match &event.body {
+        EventBody::Inventory(inventory) => inventory.slots.capacity() * size_of::<SlotReport>(),
+        EventBody::Other { body, .. } => body.capacity(),
+        _ => 0,
+    };
+    size_of::<Entry>() + heap
+}
+
+/// Tells each session how far the events that it brought are stored. One that has ended hears nothing, and
+/// the station sends them again by itself.
+fn acknowledge(items: &[UplinkItem], carriers: &[Carrier]) {
+    let mut told: Option<(&Arc<SessionHandle>, EventNo)> = None;
+    for (item, carrier) in items.iter().zip(carriers) {
         let UplinkItem::Event(event) = item else { continue };
-        let entry = through.entry(event.station_id).or_insert((event, EventNo(0)));
-        if event.epoch > entry.0.epoch {
-            *entry = (event, event.event_no);
-        } else if event.epoch == entry.0.epoch {
-            entry.1 = entry.1.max(event.event_no);
-        }
-    }
-    for (station_id, (event, through)) in through {
-        if let Some(session) = registry.route(&station_id)
-            && session.epoch == event.epoch
+        // Events of one session mostly stand together: one word for a row of them.
+        if let Some((session, through)) = told
+            && !Arc::ptr_eq(session, &carrier.session)
         {
             session.acknowledge_events(through);
         }
+        told = Some((&carrier.session, event.event_no));
+    }
+    if let Some((session, through)) = told {
+        session.acknowledge_events(through);
     }
 }
 
 /// Logins that the backend has not been told of.
 ///
-/// At most one entry for each open session; those that end before their turn are skipped.
+/// About two entries for each open session at most: those whose session has ended are skipped at their turn,
+/// and swept out when they have become as many as the others.
 pub struct Announcements {
-    queue: Mutex<VecDeque<Announcement>>,
+    queue: Mutex<Waiting>,
     arrived: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    entries: VecDeque<Announcement>,
+    sweep_at: usize,
 }
 
 struct Announcement {
@@ -247,12 +349,18 @@ impl Default for Announcements {
 impl Announcements {
     /// Nobody has logged in.
     pub fn new() -> Self {
-        Self { queue: Mutex::new(VecDeque::new()), arrived: Notify::new() }
+        Self { queue: Mutex::default(), arrived: Notify::new() }
     }
 
     /// A station has logged in.
     pub fn push(&self, session: Arc<SessionHandle>, opened: SessionOpened) {
-        locked(&self.queue).push_back(Announcement { session, opened });
+        let mut queue = locked(&self.queue);
+        if queue.entries.len() >= queue.sweep_at {
+            queue.entries.retain(|entry| !entry.session.is_closed());
+            queue.sweep_at = queue.entries.len() * 2 + limits::ANNOUNCEMENTS_SWEPT_AT;
+        }
+        queue.entries.push_back(Announcement { session, opened });
+        drop(queue);
         self.arrived.notify_one();
     }
 
@@ -267,10 +375,12 @@ impl Announcements {
                     announcement.session.acknowledge_events(briefing.events_through);
                     announcement.session.brief(&briefing.queries, briefing.query_inventory);
                 }
+                // A station that nobody provisioned, where such are accepted: there is nothing to tell it, ever.
+                Err(CallError::Status(StatusCode::NOT_FOUND)) => backoff.reset(),
                 Err(error) => {
                     failures.increment(1);
                     tracing::debug!(%error, station_id = %announcement.opened.station_id, "session not announced");
-                    locked(&self.queue).push_back(announcement);
+                    locked(&self.queue).entries.push_back(announcement);
                     self.arrived.notify_one();
                     tokio::select! {
                         () = backoff.pause() => {}
@@ -286,7 +396,7 @@ impl Announcements {
             if stop.is_cancelled() {
                 return None;
             }
-            let next = locked(&self.queue).pop_front();
+            let next = locked(&self.queue).entries.pop_front();
             match next {
                 Some(announcement) if announcement.session.is_closed() => {}
                 Some(announcement) => {
@@ -306,9 +416,8 @@ impl Announcements {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::presence::PresenceHub;
     use protocol::control::{Inventory, SlotReport, TimeQuality};
-    use protocol::types::Epoch;
+    use protocol::types::{Epoch, StationId};
 
     fn event(station: u8, epoch: u64, event_no: u64, slots: u8) -> StationEvent {
         let slots = (1..=slots).map(|slot| SlotReport {
@@ -338,32 +447,56 @@ mod tests {
         }
     }
 
+    fn session(station: u8, epoch: u64) -> Arc<SessionHandle> {
+        Arc::new(SessionHandle::new(StationId([station; 16]), Epoch(epoch), 0))
+    }
+
+    fn uplink(items_max: usize) -> Uplink {
+        let budget = Arc::new(Budget::new(&crate::Settings {
+            station_bytes_max: usize::MAX,
+            ..crate::Settings::default()
+        }));
+        Uplink::new(items_max, usize::MAX, budget)
+    }
+
+    fn report() -> CommandReport {
+        CommandReport {
+            station_id: StationId([1; 16]),
+            epoch: Epoch(1),
+            cmd_id: protocol::types::CommandId([1; 16]),
+            received_at_ms: 0,
+            report: protocol::control::ReportedState::Started,
+        }
+    }
+
     #[test]
     fn only_the_session_that_carried_an_event_hears_of_it() {
-        let registry = Registry::new(Arc::new(PresenceHub::new()));
-        let sessions =
-            [1, 2].map(|station| Arc::new(SessionHandle::new(StationId([station; 16]), Epoch(7), 0)));
-        for session in &sessions {
-            registry.accept(session, 0).unwrap();
+        let uplink = uplink(100);
+        let sessions = [session(1, 6), session(1, 7), session(2, 7)];
+        sessions[0].close();
+        let events = [(0, event(1, 6, 9, 0)), (1, event(1, 7, 3, 0)), (2, event(2, 7, 5, 0))];
+        for (by, event) in events.into_iter().chain([(1, event(1, 7, 4, 0))]) {
+            uplink.push_event(&sessions[by], event).unwrap();
         }
-        let items = [event(1, 6, 9, 0), event(1, 7, 3, 0), event(1, 7, 4, 0), event(2, 6, 5, 0)];
-        acknowledge(&items.map(UplinkItem::Event), &registry);
-        assert_eq!(sessions[0].take(true).unwrap().events_through, Some(EventNo(4)));
-        assert!(sessions[1].take(true).is_none(), "its event came by an older session");
+        let (items, carriers) = uplink.take_batch();
+        acknowledge(&items, &carriers);
+        assert!(sessions[0].take(true).is_none(), "its session has ended");
+        assert_eq!(sessions[1].take(true).unwrap().events_through, Some(EventNo(4)));
+        assert_eq!(sessions[2].take(true).unwrap().events_through, Some(EventNo(5)));
     }
 
     #[test]
     fn batches_are_bounded_in_items_and_in_bytes() {
-        let uplink = Uplink::new(1_000);
+        let (uplink, session) = (uplink(1_000), session(1, 1));
         for event_no in 1..=300 {
-            uplink.push_event(event(1, 1, event_no, 0)).unwrap();
+            uplink.push_event(&session, event(1, 1, event_no, 0)).unwrap();
         }
-        assert_eq!(uplink.take_batch().len(), UPLINK_ITEMS_MAX);
-        assert_eq!(uplink.take_batch().len(), 300 - UPLINK_ITEMS_MAX);
+        assert_eq!(uplink.take_batch().0.len(), UPLINK_ITEMS_MAX);
+        assert_eq!(uplink.take_batch().0.len(), 300 - UPLINK_ITEMS_MAX);
         for event_no in 1..=UPLINK_ITEMS_MAX as u64 {
-            uplink.push_event(event(1, 1, event_no, 80)).unwrap();
+            uplink.push_event(&session, event(1, 1, event_no, 80)).unwrap();
         }
-        let items = uplink.take_batch();
+        let (items, _) = uplink.take_batch();
         assert!((1..UPLINK_ITEMS_MAX).contains(&items.len()));
         let text = serde_json::to_vec(&items).unwrap();
         assert!(text.len() <= limits::UPLINK_BATCH_BYTES_MAX, "{} bytes", text.len());
@@ -371,16 +504,56 @@ mod tests {
 
     #[test]
     fn a_full_queue_gives_events_back_and_drops_reports() {
-        let uplink = Uplink::new(1);
-        uplink.push_event(event(1, 1, 1, 0)).unwrap();
-        assert!(uplink.push_event(event(1, 1, 2, 0)).is_err());
-        uplink.push_report(CommandReport {
+        let (uplink, session) = (uplink(2), session(1, 1));
+        uplink.push_report(&session, report());
+        uplink.push_report(&session, report());
+        assert_eq!(uplink.waiting(), 1, "the other half is for events");
+        uplink.push_event(&session, event(1, 1, 1, 0)).unwrap();
+        assert!(uplink.push_event(&session, event(1, 1, 2, 0)).is_err());
+        assert_eq!(uplink.waiting(), 2);
+        assert_eq!(uplink.window().frames, 1, "and the window says so");
+    }
+
+    #[test]
+    fn what_a_station_has_in_the_queue_is_bounded_over_all_its_sessions() {
+        let bytes = event_bytes(&event(1, 1, 1, 80));
+        assert!(bytes <= limits::EVENT_BYTES_MAX, "{bytes}");
+        let settings = crate::Settings { station_bytes_max: bytes * 8, ..crate::Settings::default() };
+        let budget = Arc::new(Budget::new(&settings));
+        let uplink = Uplink::new(1_000, usize::MAX, budget.clone());
+        for event_no in 1..=2 {
+            uplink.push_event(&session(1, event_no), event(1, event_no, event_no, 80)).unwrap();
+        }
+        let (items, carriers) = uplink.take_batch();
+        assert_eq!(items.len(), 2);
+        assert!(uplink.push_event(&session(1, 3), event(1, 3, 3, 80)).is_err(), "two are in flight");
+        uplink.push_event(&session(2, 1), event(2, 1, 1, 80)).unwrap();
+        assert_eq!(budget.held(), bytes * 3);
+        uplink.finished(&carriers);
+        uplink.push_event(&session(1, 3), event(1, 3, 3, 80)).unwrap();
+        assert_eq!(budget.held(), bytes * 2);
+    }
+
+    #[test]
+    fn announcements_of_ended_sessions_do_not_pile_up() {
+        let (announcements, open) = (Announcements::new(), session(1, 1));
+        let opened = || SessionOpened {
+            instance_id: InstanceId::nil(),
             station_id: StationId([1; 16]),
             epoch: Epoch(1),
-            cmd_id: protocol::types::CommandId([1; 16]),
-            received_at_ms: 0,
-            report: protocol::control::ReportedState::Started,
-        });
-        assert_eq!(uplink.waiting(), 1);
+            firmware: String::new(),
+            hardware: String::new(),
+            imei: None,
+            slots: None,
+        };
+        announcements.push(open, opened());
+        for epoch in 0..100_000 {
+            let ended = session(2, epoch);
+            ended.close();
+            announcements.push(ended, opened());
+        }
+        let queue = locked(&announcements.queue);
+        assert!(queue.entries.len() <= limits::ANNOUNCEMENTS_SWEPT_AT + 3, "{}", queue.entries.len());
+        assert!(queue.entries.iter().any(|entry| !entry.session.is_closed()), "who is here is announced");
     }
 }

@@ -10,7 +10,9 @@
 //! | `DELETE /control/v1/commands/{cmd_id}` | backend → gateway | [`WithdrawAnswer`] |
 //! | `POST /control/v1/stations/{station_id}/briefing` | backend → gateway | [`Briefing`] sent again, for example to query a command in doubt |
 //! | `GET /control/v1/presence` | backend → gateway | newline-delimited [`PresenceLine`]: snapshot, changes, a `tick` every 5 s |
-//! | `POST /control/v1/drain` | operator → gateway | starts a graceful drain |
+//! | `GET /control/v1/stations/{station_id}/trace?seconds=` | operator, backend → gateway | newline-delimited [`TraceLine`]: each frame of one station, explained, for a stated time |
+//! | `POST /control/v1/drain` | operator → gateway | starts a graceful drain → [`DrainProgress`] |
+//! | `GET /control/v1/drain` | operator → gateway | [`DrainProgress`] |
 //! | `POST /internal/v1/events` | gateway → backend | [`UplinkBatch`] → [`UplinkAnswer`] |
 //! | `POST /internal/v1/sessions` | gateway → backend | [`SessionOpened`] → [`Briefing`] |
 //! | `GET /internal/v1/roster?version=N&wait_ms=` | gateway → backend | [`Roster`]: which stations may log in |
@@ -19,7 +21,12 @@
 //! `instance_id` of the process that gave it, and "unsent" is believed only from the
 //! instance that the command was offered to.
 
+mod operate;
+mod presence;
+
 pub use crate::time::TimeQuality;
+pub use operate::{DrainProgress, DrainStage, TraceDirection, TraceEnd, TraceLine, TracedFrame};
+pub use presence::{Flapping, PresenceLine, ProofOfLife, Quarantine, StationPresence, StationTrouble};
 
 use crate::types::{BankSerial, CommandId, Epoch, EventNo, SlotNumber, StationId};
 use serde::{Deserialize, Serialize};
@@ -424,54 +431,4 @@ pub enum Admission {
     Pending,
     /// Never again.
     Revoked,
-}
-
-/// One line of the presence stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "line", rename_all = "snake_case")]
-pub enum PresenceLine {
-    /// First line: all that follows until `SnapshotEnd` is the present state.
-    Hello {
-        /// Who speaks.
-        instance_id: InstanceId,
-        /// Unix milliseconds of the gateway's clock.
-        now_ms: u64,
-    },
-    /// A station is here, or its state changed.
-    Station(StationPresence),
-    /// A station's session of that epoch is gone.
-    Gone {
-        /// Who.
-        station_id: StationId,
-        /// Which session; a later one is not touched.
-        epoch: Epoch,
-        /// The close reason's label.
-        reason: String,
-        /// When, Unix milliseconds.
-        at_ms: u64,
-    },
-    /// The snapshot is complete.
-    SnapshotEnd,
-    /// Every 5 s: the stream lives.
-    Tick {
-        /// Unix milliseconds of the gateway's clock.
-        now_ms: u64,
-    },
-}
-
-/// A routable station.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StationPresence {
-    /// Who.
-    pub station_id: StationId,
-    /// The session's epoch.
-    pub epoch: Epoch,
-    /// `true` while an eject probe or the keepalive is overdue.
-    pub suspect: bool,
-    /// Session start, Unix milliseconds.
-    pub since_ms: u64,
-    /// The last proof of life, Unix milliseconds.
-    pub last_seen_ms: u64,
-    /// Measured round trip, if any.
-    pub rtt_ms: Option<u32>,
 }

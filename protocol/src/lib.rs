@@ -22,3 +22,5 @@ pub mod clock;
 pub mod control;
 #[cfg(feature = "std")]
 pub mod crash;
+#[cfg(feature = "std")]
+pub mod explain;

@@ -2,8 +2,8 @@
 //!
 //! [`station`] joins the protocol's own session machine with a TCP socket and a [`cabinet`];
 //! [`fleet`] is many of them; [`faults`] lets things go wrong on purpose; [`riders`] are the people in
-//! the [`street`], who use the public REST API alone; [`load`] measures a gateway; [`explain`] shows
-//! what a station says.
+//! the [`street`], who use the public REST API alone; [`load`] measures a gateway with stations that are
+//! as light as they can be; [`explain`] shows what a station says.
 
 pub mod fleet;
 pub mod station;

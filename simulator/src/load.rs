@@ -1,219 +1,336 @@
 //! Load: many stations against one gateway for a while, and what it took.
+//!
+//! Every send is planned before the load begins, and its latency counts from the planned moment: a gateway
+//! that stalls does not slow the plan down. Stations are a task each with the real session machine; they come from several
+//! source addresses, because one has too few ports for a full house.
 
-use std::fmt;
-use std::path::PathBuf;
+mod commander;
+mod counts;
+mod plan;
+mod report;
+mod slots;
+mod station;
+
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::clock::Clock;
-use protocol::session::CloseReason;
+use protocol::types::StationId;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::fleet::{Fleet, FleetSettings};
-use crate::saved::SavedError;
-use crate::station::{StationSettings, StationSpec};
-use crate::tally::{LatencySummary, Tally};
+pub use commander::Control;
+pub use report::{CommandsReport, LoadReport, SendsReport, StormReport};
+pub use slots::{SLOTS, bank};
+pub use station::LoadSpec;
 
-/// How long the fleet may take to come online, beyond its ramp.
-const COME_ONLINE_MS: u64 = 60_000;
-/// How long the last acknowledgements may take.
-const SETTLE: Duration = Duration::from_secs(2);
+use crate::limits::{
+    LOAD_COMMANDS_IN_FLIGHT_MAX, LOAD_COMMANDS_PER_S_MAX, LOAD_ONLINE_PATIENCE_MS, LOAD_SECONDS_MAX,
+    LOAD_SENDS_PER_S_MAX, LOAD_SETTLE_MS, LOAD_SOURCES_MAX, LOAD_STATIONS_MAX,
+};
+use commander::{Commander, Outcomes};
+use counts::Counts;
+use plan::Window;
+use report::Moment;
+use station::{Common, Station};
+
 /// How often progress is looked at.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// From the decision to measure until the first planned send.
+const BEGIN_AFTER_US: u64 = 200_000;
 
 /// What kind of load.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LoadSettings {
-    /// The gateway, `host:port`.
-    pub address: String,
-    /// How long to measure once all stations are online.
-    pub measure_ms: u64,
+    /// The gateway, on this machine.
+    pub target: SocketAddr,
+    /// From how many addresses of 127.0.0.0/8 the stations come; 0: from whatever the kernel gives.
+    pub source_addresses: u32,
     /// Over how long the stations are switched on.
     pub ramp_ms: u64,
-    /// How often each station samples its slots.
-    pub sample_interval_ms: u64,
-    /// How often each station has something to tell.
-    pub event_interval_ms: u64,
-    /// The same seed gives the same load.
+    /// How long to measure once all stations are online.
+    pub measure_ms: u64,
+    /// Telemetry frames per second, of all stations together.
+    pub telemetry_per_s: f64,
+    /// Samples in each of them.
+    pub samples_per_batch: u8,
+    /// Events per second, of all stations together.
+    pub events_per_s: f64,
+    /// Ejects per second, and where they are offered.
+    pub commands: Option<(f64, Control)>,
+    /// In the middle of the measured time the power of all stations goes and comes back within this time.
+    pub storm_ms: Option<u64>,
+    /// The boot number that the stations have used last: greater than that of any load of the same stations before.
+    pub boot_no: u32,
+    /// The same seed gives the same nonces and choices.
     pub seed: u64,
-    /// Where the stations' flash is kept; `None`: in memory. A station that a backend knows already must
-    /// remember its counters: with lower ones it is refused, and its events count as told before.
-    pub directory: Option<PathBuf>,
 }
 
 impl LoadSettings {
-    /// A busy street: a sample every 10 s and an event every 20 s from each station.
-    pub fn new(address: impl Into<String>) -> Self {
+    /// A quiet street: each station tells its slots every half minute, and nothing happens.
+    pub fn new(target: SocketAddr, stations: u32) -> Self {
         Self {
-            address: address.into(),
-            measure_ms: 60_000,
+            target,
+            source_addresses: 0,
             ramp_ms: 5_000,
-            sample_interval_ms: 10_000,
-            event_interval_ms: 20_000,
+            measure_ms: 60_000,
+            telemetry_per_s: f64::from(stations) / 30.0,
+            samples_per_batch: 3,
+            events_per_s: 0.0,
+            commands: None,
+            storm_ms: None,
+            boot_no: 0,
             seed: 1,
-            directory: None,
+        }
+    }
+
+    fn check(&self, stations: usize) -> Result<(), LoadError> {
+        let commands_per_s = self.commands.as_ref().map_or(0.0, |(per_s, _)| *per_s);
+        let within = |rate: f64, most: u32| (0.0..=f64::from(most)).contains(&rate);
+        let rules = [
+            (self.target.ip().is_loopback(), "the target must be a gateway on this machine"),
+            (self.source_addresses == 0 || self.target.is_ipv4(), "source addresses are of 127.0.0.0/8"),
+            (self.source_addresses <= LOAD_SOURCES_MAX, "too many source addresses"),
+            (stations > 0 && stations <= LOAD_STATIONS_MAX as usize, "too few or too many stations"),
+            (self.measure_ms <= u64::from(LOAD_SECONDS_MAX) * 1_000, "too long"),
+            (self.ramp_ms <= u64::from(LOAD_SECONDS_MAX) * 1_000, "the ramp is too long"),
+            (self.storm_ms.is_none_or(|storm_ms| storm_ms <= self.measure_ms / 2), "the storm is too long"),
+            (within(self.telemetry_per_s, LOAD_SENDS_PER_S_MAX), "too much telemetry"),
+            (within(self.events_per_s, LOAD_SENDS_PER_S_MAX), "too many events"),
+            (within(commands_per_s, LOAD_COMMANDS_PER_S_MAX), "too many commands"),
+            (self.samples_per_batch > 0, "a batch has at least one sample"),
+        ];
+        match rules.into_iter().find(|(holds, _)| !holds) {
+            Some((_, rule)) => Err(LoadError::Impossible(rule)),
+            None => Ok(()),
         }
     }
 }
 
-/// What it took. Printed, it is a table.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LoadReport {
-    /// How many stations there were.
-    pub stations: usize,
-    /// How many were online at the end.
-    pub online: usize,
-    /// Sessions that were opened, reconnects included.
-    pub sessions: u64,
-    /// From the first station's start until all were online, or the patience ended.
-    pub come_online_ms: u64,
-    /// Sessions opened in each second of that time.
-    pub logins_per_second: f64,
-    /// Logins that were answered with RETRY.
-    pub refused: u64,
-    /// How long was measured.
-    pub measured_ms: u64,
-    /// Samples in batches that were cut while it was measured.
-    pub samples: u64,
-    /// Samples that were acknowledged meanwhile.
-    pub samples_acknowledged: u64,
-    /// Events that were written down meanwhile.
-    pub events: u64,
-    /// Events that were acknowledged meanwhile.
-    pub events_acknowledged: u64,
-    /// Frames from the stations.
-    pub frames_out: u64,
-    /// Frames to the stations.
-    pub frames_in: u64,
-    /// From the connection to WELCOME.
-    pub login: Option<LatencySummary>,
-    /// From an event to its acknowledgement.
-    pub event: Option<LatencySummary>,
-    /// Why connections ended before the load did.
-    pub closes: Vec<(CloseReason, u64)>,
+/// Why there was no load.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// What was asked for is outside of the limits.
+    #[error("this load cannot be made: {0}")]
+    Impossible(&'static str),
+    /// No client for the control server.
+    #[error("commands cannot be sent: {0}")]
+    Client(#[from] reqwest::Error),
 }
 
 /// Runs the load, or less of it if `stop` is cancelled.
+///
+/// # Errors
+/// Settings outside of [the limits](crate::limits).
 pub async fn run(
-    specs: Vec<StationSpec>,
+    specs: Vec<LoadSpec>,
     settings: &LoadSettings,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
-) -> Result<LoadReport, SavedError> {
-    let station = StationSettings {
-        sample_interval_ms: settings.sample_interval_ms,
-        event_interval_ms: Some(settings.event_interval_ms),
-        seed: settings.seed,
-        directory: settings.directory.clone(),
-        ..StationSettings::new(settings.address.clone())
+) -> Result<LoadReport, LoadError> {
+    settings.check(specs.len())?;
+    let client = client()?;
+    let mut street = Street::switch_on(specs, settings, clock);
+    let come_online_us = street.wait_until_online(settings.ramp_ms + LOAD_ONLINE_PATIENCE_MS, &stop).await;
+    let logins = street.common.counts.sessions.so_far();
+
+    let from_us = street.common.clock.monotonic_us() + BEGIN_AFTER_US;
+    let until_us = from_us + settings.measure_ms * 1_000;
+    let storm = settings.storm_ms.map(|storm_ms| (from_us + settings.measure_ms * 500, storm_ms * 1_000));
+    let window = Window { from_us, until_us, storm };
+    let before = Moment::of(&street.common.counts);
+    street.window.send_replace(Some(window));
+    let outcomes = Arc::new(Outcomes::default());
+    let commands = command(&street, settings, client, window, &outcomes, &stop);
+    let watched = street.watch_storm(&window, &stop);
+    let wait_us = until_us.saturating_sub(street.common.clock.monotonic_us());
+    let measured = async {
+        tokio::select! {
+            () = sleep(Duration::from_micros(wait_us)) => {}
+            () = stop.cancelled() => {}
+        }
     };
-    let stations = specs.len();
-    let began_at_ms = clock.monotonic_ms();
-    let fleet_settings = FleetSettings { station, ramp_ms: settings.ramp_ms, faults_per_station: 0 };
-    let fleet = Fleet::start(specs, fleet_settings, Arc::clone(&clock))?;
-    let elapsed_ms = |since_ms: u64| clock.monotonic_ms() - since_ms;
-
-    let patience_ms = settings.ramp_ms + COME_ONLINE_MS;
-    while fleet.summary().online < stations && elapsed_ms(began_at_ms) < patience_ms && !stop.is_cancelled() {
-        sleep(LOOK_AGAIN).await;
-    }
-    let come_online_ms = elapsed_ms(began_at_ms).max(1);
-    let logins = fleet.tally().sessions.so_far();
-
-    let before = Moment::of(fleet.tally());
-    let measured_from_ms = clock.monotonic_ms();
-    tokio::select! {
-        () = sleep(Duration::from_millis(settings.measure_ms)) => {}
-        () = stop.cancelled() => {}
-    }
-    let measured_ms = elapsed_ms(measured_from_ms).max(1);
-    let after = Moment::of(fleet.tally());
-    let online = fleet.summary().online;
+    let ((), back_after_us, ()) = tokio::join!(measured, watched, commands);
+    let measured_us =
+        street.common.clock.monotonic_us().saturating_sub(from_us).min(settings.measure_ms * 1_000);
+    let online = street.common.counts.online();
     if !stop.is_cancelled() {
-        sleep(SETTLE).await;
+        sleep(Duration::from_millis(LOAD_SETTLE_MS)).await;
     }
-    let tally = Arc::clone(fleet.tally());
-    let closes = tally.closes.so_far().collect();
-    fleet.stop().await;
-    Ok(LoadReport {
-        stations,
+    street.switch_off().await;
+    let facts = report::Facts {
+        stations: street.common.stations,
+        source_addresses: settings.source_addresses,
         online,
-        sessions: tally.sessions.so_far(),
-        come_online_ms,
-        logins_per_second: logins as f64 * 1_000.0 / come_online_ms as f64,
-        refused: tally.refused.so_far(),
-        measured_ms,
-        samples: after.samples - before.samples,
-        samples_acknowledged: after.samples_acknowledged - before.samples_acknowledged,
-        events: after.events - before.events,
-        events_acknowledged: after.events_acknowledged - before.events_acknowledged,
-        frames_out: after.frames_out - before.frames_out,
-        frames_in: after.frames_in - before.frames_in,
-        login: tally.login_ms.summary(),
-        event: tally.event_ms.summary(),
-        closes,
-    })
+        logins,
+        come_online_us,
+        measured_us,
+        storm_ms: settings.storm_ms,
+        back_after_us,
+        has_commands: settings.commands.is_some(),
+    };
+    Ok(report::make(&facts, &street.common.counts, &before, &outcomes))
 }
 
-struct Moment {
-    samples: u64,
-    samples_acknowledged: u64,
-    events: u64,
-    events_acknowledged: u64,
-    frames_out: u64,
-    frames_in: u64,
+/// Carries the commands of the plan, if there are any.
+async fn command(
+    street: &Street,
+    settings: &LoadSettings,
+    client: reqwest::Client,
+    window: Window,
+    outcomes: &Arc<Outcomes>,
+    stop: &CancellationToken,
+) {
+    let Some((per_s, control)) = settings.commands.clone() else { return };
+    let commander = Commander {
+        common: Arc::clone(&street.common),
+        control,
+        client,
+        stations: Arc::clone(&street.ids),
+        window,
+        outcomes: Arc::clone(outcomes),
+    };
+    commander.run(per_s, stop.clone()).await;
 }
 
-impl Moment {
-    fn of(tally: &Tally) -> Self {
-        Self {
-            samples: tally.samples.so_far(),
-            samples_acknowledged: tally.samples_acknowledged.so_far(),
-            events: tally.events.so_far(),
-            events_acknowledged: tally.events_acknowledged.so_far(),
-            frames_out: tally.frames_out.so_far(),
-            frames_in: tally.frames_in.so_far(),
+fn client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .no_proxy()
+        .tcp_nodelay(true)
+        .pool_max_idle_per_host(LOAD_COMMANDS_IN_FLIGHT_MAX)
+        .connect_timeout(Duration::from_secs(3))
+        .timeout(Duration::from_secs(30))
+        .build()
+}
+
+/// All stations of a load.
+struct Street {
+    common: Arc<Common>,
+    ids: Arc<Vec<(StationId, u32)>>,
+    window: watch::Sender<Option<Window>>,
+    tasks: JoinSet<()>,
+    began_at_us: u64,
+    off: CancellationToken,
+}
+
+impl Street {
+    fn switch_on(specs: Vec<LoadSpec>, settings: &LoadSettings, clock: Arc<dyn Clock>) -> Self {
+        let began_at_us = clock.monotonic_us();
+        let stations = specs.len() as u32;
+        let common = Arc::new(Common {
+            target: settings.target,
+            stations,
+            telemetry_per_s: settings.telemetry_per_s,
+            events_per_s: settings.events_per_s,
+            samples_per_batch: settings.samples_per_batch,
+            boot_no: settings.boot_no,
+            seed: settings.seed,
+            clock,
+            counts: Counts::default(),
+        });
+        let (window, planned) = watch::channel(None);
+        let off = CancellationToken::new();
+        let ids = Arc::new(specs.iter().map(|spec| (spec.station_id, spec.number)).collect());
+        let mut tasks = JoinSet::new();
+        for (number, spec) in (0..).zip(specs) {
+            let on_at_us = began_at_us + settings.ramp_ms * 1_000 * u64::from(number) / u64::from(stations);
+            let source = source(number, settings.source_addresses);
+            let station = Station::new(&common, number, spec, source, planned.clone(), on_at_us);
+            tasks.spawn(station.run(off.clone()));
+        }
+        Self { common, ids, window, tasks, began_at_us, off }
+    }
+
+    /// Waits until all are online, or the patience ends; answers how long that took.
+    async fn wait_until_online(&self, patience_ms: u64, stop: &CancellationToken) -> u64 {
+        loop {
+            let waited_us = self.common.clock.monotonic_us() - self.began_at_us;
+            let is_there = self.common.counts.online() == self.ids.len();
+            if is_there || waited_us > patience_ms * 1_000 || stop.is_cancelled() {
+                return waited_us;
+            }
+            sleep(LOOK_AGAIN).await;
         }
     }
-}
 
-impl fmt::Display for LoadReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.measured_ms as f64 / 1_000.0;
-        let rate = |count: u64| format!("{:.1}/s", count as f64 / seconds);
-        let mut row = |name: &str, value: String, more: String| {
-            let line = format!("{name:<22} {value:>14}  {more}");
-            writeln!(f, "{}", line.trim_end())
-        };
-        let come_online = self.come_online_ms as f64 / 1_000.0;
-        row("stations online", format!("{} of {}", self.online, self.stations), String::new())?;
-        row(
-            "logins",
-            self.sessions.to_string(),
-            format!("{:.1}/s for {come_online:.1} s", self.logins_per_second),
-        )?;
-        row("logins refused", self.refused.to_string(), String::new())?;
-        row("measured", format!("{seconds:.1} s"), String::new())?;
-        row("samples", self.samples.to_string(), rate(self.samples))?;
-        row("  acknowledged", self.samples_acknowledged.to_string(), rate(self.samples_acknowledged))?;
-        row("events", self.events.to_string(), rate(self.events))?;
-        row("  acknowledged", self.events_acknowledged.to_string(), rate(self.events_acknowledged))?;
-        row("frames to gateway", self.frames_out.to_string(), rate(self.frames_out))?;
-        row("frames to stations", self.frames_in.to_string(), rate(self.frames_in))?;
-        for (reason, count) in &self.closes {
-            row("connections ended", count.to_string(), reason.label().to_owned())?;
+    /// From the beginning of the storm until all are online again; `None` without a storm, or if they are not.
+    async fn watch_storm(&self, window: &Window, stop: &CancellationToken) -> Option<u64> {
+        let (from_us, over_us) = window.storm?;
+        let end_us = from_us + over_us;
+        let wait_us = end_us.saturating_sub(self.common.clock.monotonic_us());
+        tokio::select! {
+            () = sleep(Duration::from_micros(wait_us)) => {}
+            () = stop.cancelled() => return None,
         }
-        writeln!(f)?;
-        writeln!(f, "{:<22} {:>8} {:>8} {:>8} {:>8}", "milliseconds", "least", "median", "p99", "greatest")?;
-        for (name, latency) in [("connect to session", self.login), ("event to stored", self.event)] {
-            match latency {
-                Some(LatencySummary { least_ms, median_ms, p99_ms, greatest_ms, .. }) => {
-                    writeln!(f, "{name:<22} {least_ms:>8} {median_ms:>8} {p99_ms:>8} {greatest_ms:>8}")?
-                }
-                None => writeln!(f, "{name:<22} {:>8}", "none")?,
+        // A station whose power has just gone counts as online until its task runs, so logins are counted, too.
+        let all = self.ids.len() as u64;
+        loop {
+            let now_us = self.common.clock.monotonic_us();
+            let is_back = self.common.counts.storm_login.summary().is_some_and(|logins| logins.count == all);
+            if is_back && self.common.counts.online() == self.ids.len() {
+                return Some(now_us - from_us);
+            }
+            if now_us > end_us + LOAD_ONLINE_PATIENCE_MS * 1_000 || stop.is_cancelled() {
+                return None;
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Switches all off and waits until they are.
+    async fn switch_off(&mut self) {
+        self.off.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            if ended.is_err() {
+                tracing::error!("a station of the load panicked");
             }
         }
-        Ok(())
+    }
+}
+
+/// Each source is in a carrier block (/16) of its own, as carriers are; neighbours come from different ones.
+fn source(number: u32, sources: u32) -> Option<Ipv4Addr> {
+    let place = number.checked_rem(sources)?;
+    Some(Ipv4Addr::new(127, (place + 1) as u8, 0, 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_of_this_machine_and_in_blocks_of_their_own() {
+        assert_eq!(source(7, 0), None);
+        assert_eq!(source(0, 2), Some(Ipv4Addr::new(127, 1, 0, 1)));
+        assert_eq!(source(3, 2), Some(Ipv4Addr::new(127, 2, 0, 1)));
+        assert_eq!(source(LOAD_SOURCES_MAX - 1, LOAD_SOURCES_MAX), Some(Ipv4Addr::new(127, 250, 0, 1)));
+    }
+
+    #[test]
+    fn what_is_outside_of_the_limits_is_refused() {
+        type Change = fn(&mut LoadSettings);
+        let here = SocketAddr::from(([127, 0, 0, 1], 7420));
+        let refusal = |change: Change| {
+            let mut settings = LoadSettings::new(here, 10);
+            change(&mut settings);
+            settings.check(10).err().map(|error| error.to_string())
+        };
+        assert_eq!(refusal(|_| {}), None);
+        let cases: [(Change, &str); 7] = [
+            (|settings| settings.target = SocketAddr::from(([10, 0, 0, 1], 7420)), "on this machine"),
+            (|settings| settings.measure_ms = 3_600_001, "too long"),
+            (|settings| settings.telemetry_per_s = f64::NAN, "telemetry"),
+            (|settings| settings.events_per_s = 1e9, "events"),
+            (|settings| settings.source_addresses = 251, "source addresses"),
+            (|settings| settings.storm_ms = Some(40_000), "storm"),
+            (|settings| settings.samples_per_batch = 0, "sample"),
+        ];
+        for (change, named) in cases {
+            assert!(refusal(change).is_some_and(|told| told.contains(named)), "{named}");
+        }
+        assert!(LoadSettings::new(here, 1).check(20_001).is_err());
     }
 }

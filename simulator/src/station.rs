@@ -8,6 +8,8 @@ mod link;
 mod sensors;
 mod telemetry;
 
+pub use sensors::{Sensors, readings};
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

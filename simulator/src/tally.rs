@@ -1,8 +1,13 @@
 //! What a fleet has done so far, counted by all its stations together.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
+use hdrhistogram::Histogram;
 use protocol::session::CloseReason;
+use serde::Serialize;
+
+use crate::limits::LONGEST_US;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -61,9 +66,9 @@ pub struct Tally {
     /// Banks that came in.
     pub banks_in: Count,
     /// From the connection to WELCOME.
-    pub login_ms: Latencies,
+    pub login: Latencies,
     /// From an event to its acknowledgement.
-    pub event_ms: Latencies,
+    pub event: Latencies,
 }
 
 /// How often each reason ended a connection.
@@ -94,89 +99,68 @@ impl Closes {
     }
 }
 
-/// Buckets below 64 ms are exact, above they grow with the value: at most 3 % off.
-const BUCKETS: usize = 64 + 26 * 32;
+/// Decimal digits that a distribution keeps of a value.
+const DIGITS: u8 = 3;
 
-/// A distribution of milliseconds.
+/// A distribution of times, in microseconds: an HDR histogram, which keeps three digits of each.
 #[derive(Debug)]
-pub struct Latencies {
-    buckets: Box<[AtomicU32]>,
-    least_ms: AtomicU64,
-    greatest_ms: AtomicU64,
-}
+pub struct Latencies(Mutex<Histogram<u32>>);
 
 impl Default for Latencies {
     fn default() -> Self {
-        Self {
-            buckets: (0..BUCKETS).map(|_| AtomicU32::new(0)).collect(),
-            least_ms: AtomicU64::new(u64::MAX),
-            greatest_ms: AtomicU64::new(0),
-        }
+        // It grows with what it is given.
+        Self(Mutex::new(Histogram::new(DIGITS).expect("three digits are possible")))
     }
 }
 
 impl Latencies {
     /// Takes one.
-    pub fn record(&self, elapsed_ms: u64) {
-        self.buckets[bucket(elapsed_ms)].fetch_add(1, Ordering::Relaxed);
-        self.least_ms.fetch_min(elapsed_ms, Ordering::Relaxed);
-        self.greatest_ms.fetch_max(elapsed_ms, Ordering::Relaxed);
+    pub fn record_us(&self, elapsed_us: u64) {
+        let mut histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // It has no other bound than this one, so it takes the value.
+        let _ = histogram.record(elapsed_us.min(LONGEST_US));
     }
 
-    /// Least, median, 99th percentile and greatest; `None` if nothing was recorded.
+    /// Takes one that was measured in milliseconds.
+    pub fn record_ms(&self, elapsed_ms: u64) {
+        self.record_us(elapsed_ms.saturating_mul(1_000));
+    }
+
+    /// The distribution in a few numbers; `None` if nothing was recorded.
     pub fn summary(&self) -> Option<LatencySummary> {
-        let counts: Vec<u64> =
-            self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed).into()).collect();
-        let total: u64 = counts.iter().sum();
-        let quantile = |percent: u64| {
-            let rank = (total * percent).div_ceil(100).max(1);
-            let mut passed = 0;
-            counts.iter().position(|count| {
-                passed += count;
-                passed >= rank
-            })
-        };
+        let histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if histogram.is_empty() {
+            return None;
+        }
         Some(LatencySummary {
-            count: total,
-            least_ms: self.least_ms.load(Ordering::Relaxed),
-            median_ms: value(quantile(50)?),
-            p99_ms: value(quantile(99)?),
-            greatest_ms: self.greatest_ms.load(Ordering::Relaxed),
+            count: histogram.len(),
+            least_us: histogram.min(),
+            median_us: histogram.value_at_quantile(0.5),
+            p90_us: histogram.value_at_quantile(0.9),
+            p99_us: histogram.value_at_quantile(0.99),
+            p999_us: histogram.value_at_quantile(0.999),
+            greatest_us: histogram.max(),
         })
     }
 }
 
-/// A distribution in five numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A distribution in a few numbers, microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct LatencySummary {
     /// How many.
     pub count: u64,
     /// The shortest.
-    pub least_ms: u64,
+    pub least_us: u64,
     /// Half are shorter.
-    pub median_ms: u64,
+    pub median_us: u64,
+    /// 90 of 100 are shorter.
+    pub p90_us: u64,
     /// 99 of 100 are shorter.
-    pub p99_ms: u64,
+    pub p99_us: u64,
+    /// 999 of 1 000 are shorter.
+    pub p999_us: u64,
     /// The longest.
-    pub greatest_ms: u64,
-}
-
-fn bucket(elapsed_ms: u64) -> usize {
-    if elapsed_ms < 64 {
-        return elapsed_ms as usize;
-    }
-    let magnitude = elapsed_ms.ilog2() as usize;
-    let within = (elapsed_ms >> (magnitude - 5)) as usize - 32;
-    (64 + (magnitude - 6) * 32 + within).min(BUCKETS - 1)
-}
-
-const fn value(bucket: usize) -> u64 {
-    if bucket < 64 {
-        return bucket as u64;
-    }
-    let magnitude = (bucket - 64) / 32 + 6;
-    let within = (bucket - 64) % 32 + 32;
-    (within as u64) << (magnitude - 5)
+    pub greatest_us: u64,
 }
 
 #[cfg(test)]
@@ -184,20 +168,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buckets_are_at_most_three_percent_wide() {
-        for elapsed_ms in (0..2_000).chain([5_000, 77_777, 3_600_000, 86_400_000]) {
-            let read = value(bucket(elapsed_ms));
-            assert!(read <= elapsed_ms && elapsed_ms - read <= elapsed_ms / 32, "{elapsed_ms} {read}");
-        }
-        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
-    }
-
-    #[test]
     fn a_distribution_is_summed_up() {
         let latencies = Latencies::default();
         assert_eq!(latencies.summary(), None);
-        (1..=50).for_each(|ms| latencies.record(ms));
-        let expected = LatencySummary { count: 50, least_ms: 1, median_ms: 25, p99_ms: 50, greatest_ms: 50 };
+        (1..=1_000).for_each(|us| latencies.record_us(us));
+        let expected = LatencySummary {
+            count: 1_000,
+            least_us: 1,
+            median_us: 500,
+            p90_us: 900,
+            p99_us: 990,
+            p999_us: 999,
+            greatest_us: 1_000,
+        };
         assert_eq!(latencies.summary(), Some(expected));
+    }
+
+    #[test]
+    fn a_long_wait_keeps_three_digits_and_nothing_is_too_long() {
+        let latencies = Latencies::default();
+        latencies.record_ms(77_777);
+        let read = latencies.summary().unwrap().median_us;
+        assert!(read.abs_diff(77_777_000) <= 77_777, "{read}");
+        latencies.record_us(u64::MAX);
+        assert!(latencies.summary().unwrap().greatest_us >= LONGEST_US);
     }
 }

@@ -6,8 +6,12 @@ mod server;
 mod world;
 
 mod crash;
+mod load;
+mod operator;
 mod orders;
 mod story;
 
 mod model;
+
+mod alerts;
 mod tidy;

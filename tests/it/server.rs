@@ -48,6 +48,11 @@ impl Site {
         local(self.ports[0])
     }
 
+    /// The gateway's control server.
+    pub(crate) fn control_address(&self) -> String {
+        local(self.ports[1])
+    }
+
     /// The public API.
     pub(crate) fn base_url(&self) -> String {
         format!("http://{}", local(self.ports[2]))
@@ -106,6 +111,8 @@ impl Site {
             ("GATEWAY__ADMISSION__RECONNECT_MIN_MS", "50".to_owned()),
             ("GATEWAY__ADMISSION__RECONNECT_MAX_MS", "300".to_owned()),
             ("GATEWAY__ADMISSION__RECONNECT_SPREAD_MS", "50".to_owned()),
+            // Power cuts and crashes make every station of these tests come and go.
+            ("GATEWAY__FLAPPING__PAUSE_MS", "100".to_owned()),
             ("BACKEND__LISTEN", public.clone()),
             ("BACKEND__INTERNAL_LISTEN", internal),
             ("BACKEND__PUBLIC_URL", format!("http://{public}")),

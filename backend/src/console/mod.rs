@@ -10,6 +10,7 @@ mod packages;
 mod places;
 mod sign_in;
 mod snapshot;
+mod station;
 
 use crate::app::App;
 use crate::auth::Staff;
@@ -36,6 +37,8 @@ pub(crate) fn routes() -> Router<App> {
         .route("/console/sign-in", get(sign_in::page).post(sign_in::sign_in))
         .route("/console/sign-out", post(sign_in::sign_out))
         .route("/console/stations", get(places::page).post(places::create_station))
+        .route("/console/stations/{serial_number}", get(station::page))
+        .route("/console/stations/{serial_number}/trace", get(station::stream))
         .route("/console/power-banks", post(places::register_power_banks))
         .route("/console/incidents", get(incidents::page))
         .route("/console/incidents/{id}/resolve", post(incidents::resolve))

@@ -143,7 +143,7 @@ async fn show(
         .all(app.db.read())
         .await?;
     let row = |row: station::Model| StationRow {
-        presence: if app.presence.route(row.id).is_some() { "online" } else { "not connected" },
+        presence: app.presence.connection(row.id).state.as_str(),
         name: row.station_name,
         serial: row.serial_number,
         total_slots: row.total_slots,

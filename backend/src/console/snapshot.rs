@@ -2,7 +2,7 @@
 
 use crate::app::App;
 use crate::error::Result;
-use crate::stations::presence::Presence;
+use crate::stations::presence::ConnectionState;
 use crate::stations::view::RENTABLE_LEVEL_MIN_PERCENT;
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use entities::id::{StationId, StationSlotId};
@@ -160,14 +160,20 @@ fn station_cards(
 }
 
 fn presence_words(app: &App, station_id: StationId) -> (&'static str, String) {
-    match app.presence.route(station_id) {
-        Some(route) if route.suspect => ("suspect", "a sign of life is overdue".to_owned()),
-        Some(route) => ("online", format!("session {}", route.epoch)),
-        None if app.presence.presence(station_id) == Presence::Unknown => {
-            ("unknown", "its gateway does not answer".to_owned())
+    let known = app.presence.connection(station_id);
+    let since = known.since.map(|at| format!(" since {} {}", day(at), clock_time(at))).unwrap_or_default();
+    let closed = known.last_close.map(|closed| format!(": {}", closed.reason)).unwrap_or_default();
+    let detail = match known.state {
+        ConnectionState::Suspect => format!("a sign of life is overdue{since}"),
+        ConnectionState::Online if known.flapping_since.is_some() => format!("comes and goes{since}"),
+        ConnectionState::Online => format!("here{since}"),
+        ConnectionState::Unknown => "its gateway does not answer".to_owned(),
+        ConnectionState::Offline if known.quarantined_until.is_some() => {
+            "two devices use its identity".to_owned()
         }
-        None => ("offline", "no gateway has its session".to_owned()),
-    }
+        ConnectionState::Offline => format!("no gateway has its session{since}{closed}"),
+    };
+    (known.state.as_str(), detail)
 }
 
 fn slot_cell(slot: &station_slot::Model, bank: Option<&power_bank::Model>) -> SlotCell {

@@ -1,41 +1,26 @@
 //! Coupons whose time is over. Nobody can use them from that moment on; the night writes it down for staff.
 
-use crate::batch::{self, Kind, Order, Run, Step};
-use crate::calendar::end_of_day_in_nepal;
+use crate::batch::{self, DayEnded, Kind, Run, Step};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::limits;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use entities::coupon::{self, Column, CouponStatus};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
-use serde::{Deserialize, Serialize};
 
 /// Marks them.
 pub const KIND: Kind =
     Kind { name: "coupons.expire", unit: "coupons", step: |tx, run| Box::pin(expire_some(tx, run)) };
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Ended {
-    until: DateTime<Utc>,
-}
-
 /// Starts the night's run.
 pub(crate) async fn start_night(tx: &Tx, day: NaiveDate) -> Result<()> {
-    let order = Order {
-        kind: KIND.name,
-        parameters: &Ended { until: end_of_day_in_nepal(day) },
-        total: None,
-        dedup_key: Some(format!("{}:{day}", KIND.name)),
-        requested_by: None,
-    };
-    batch::start(tx, order).await?;
-    Ok(())
+    batch::start_night(tx, KIND.name, day).await
 }
 
 /// What is marked is not found again, so a step needs no place to begin.
 async fn expire_some(tx: &Tx, run: &Run) -> Result<Step> {
-    let ended: Ended = run.parameters()?;
+    let ended: DayEnded = run.parameters()?;
     let over = || Column::Status.eq(CouponStatus::Active).and(Column::ValidUntil.lte(ended.until));
     let rows = coupon::Entity::find()
         .filter(over())

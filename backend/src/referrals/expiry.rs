@@ -1,41 +1,26 @@
 //! Referrals whose newcomer did not ride in time.
 
-use crate::batch::{self, Kind, Order, Run, Step};
-use crate::calendar::end_of_day_in_nepal;
+use crate::batch::{self, DayEnded, Kind, Run, Step};
 use crate::db::Tx;
 use crate::error::Result;
 use crate::limits;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use entities::referral::{self, Column, ReferralEnd, ReferralStatus};
 use entities::rental::{self, RentalStatus};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Ends them.
 pub const KIND: Kind =
     Kind { name: "referrals.expire", unit: "referrals", step: |tx, run| Box::pin(expire_some(tx, run)) };
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Ended {
-    until: DateTime<Utc>,
-}
-
 /// Starts the night's run.
 pub(crate) async fn start_night(tx: &Tx, day: NaiveDate) -> Result<()> {
-    let order = Order {
-        kind: KIND.name,
-        parameters: &Ended { until: end_of_day_in_nepal(day) },
-        total: None,
-        dedup_key: Some(format!("{}:{day}", KIND.name)),
-        requested_by: None,
-    };
-    batch::start(tx, order).await?;
-    Ok(())
+    batch::start_night(tx, KIND.name, day).await
 }
 
 async fn expire_some(tx: &Tx, run: &Run) -> Result<Step> {
-    let ended: Ended = run.parameters()?;
+    let ended: DayEnded = run.parameters()?;
     // A rental that began in time and is still open, or not paid yet, may still be rewarded.
     let still_riding = rental::Entity::find()
         .select_only()

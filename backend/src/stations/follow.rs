@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::limits;
+use crate::stations::gateway_lines::GatewayLines;
 use protocol::control::PresenceLine;
 use tokio_util::sync::CancellationToken;
 
@@ -29,16 +30,10 @@ async fn read_stream(app: &App, url: &str) -> anyhow::Result<()> {
     let silence = std::time::Duration::from_millis(limits::PRESENCE_SILENCE_MS);
     let request = app.http.get(format!("{}/control/v1/presence", url.trim_end_matches('/')));
     let request = request.bearer_auth(&app.secrets.internal_key);
-    let mut response = tokio::time::timeout(silence, request.send()).await??.error_for_status()?;
-    let mut pending = Vec::new();
-    while let Some(chunk) = tokio::time::timeout(silence, response.chunk()).await?? {
-        pending.extend_from_slice(&chunk);
-        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = pending.drain(..=end).collect();
-            let line: PresenceLine = serde_json::from_slice(&line)?;
-            app.presence.apply(url, line);
-        }
-        anyhow::ensure!(pending.len() <= limits::PRESENCE_LINE_MAX_BYTES, "a line without an end");
+    let response = tokio::time::timeout(silence, request.send()).await??.error_for_status()?;
+    let mut lines = GatewayLines::of(response);
+    while let Some(line) = lines.next::<PresenceLine>().await? {
+        app.presence.apply(url, line);
     }
     Ok(())
 }

@@ -17,7 +17,9 @@ mod staff_media;
 mod amenities;
 pub(crate) mod description;
 
+pub mod alarms;
 mod follow;
+mod gateway_lines;
 pub mod inventory;
 mod pictures;
 pub mod places;
@@ -27,6 +29,7 @@ pub mod provision;
 pub mod roster;
 pub mod sessions;
 mod shown;
+pub(crate) mod trace;
 pub(crate) mod view;
 
 pub use view::{RENTABLE_LEVEL_MIN_PERCENT, rentable_banks};

@@ -1,12 +1,17 @@
 //! Who is reachable, and through which gateway: in memory, fed by the presence stream of each gateway.
 
-use crate::clock::Clock;
+mod gateway;
+
+use crate::clock::{Clock, from_unix_ms};
 use crate::limits;
+use chrono::{DateTime, Utc};
 use entities::id::StationId;
-use protocol::control::{InstanceId, PresenceLine, StationPresence};
+use entities::station;
+use gateway::Gateway;
+use protocol::control::{InstanceId, PresenceLine, StationTrouble};
 use protocol::types::Epoch;
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 use tokio::sync::watch;
 use utoipa::ToSchema;
@@ -21,6 +26,64 @@ pub enum Presence {
     Offline,
     /// A gateway is silent, so nobody can tell.
     Unknown,
+}
+
+/// What is known of a station's connection, with what staff need to mend it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConnectionState {
+    /// A gateway has its session.
+    Online,
+    /// A gateway has its session, and a sign of life is overdue.
+    Suspect,
+    /// Every gateway answers and none has it.
+    Offline,
+    /// A gateway is silent, so nobody can tell.
+    Unknown,
+}
+
+impl ConnectionState {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Suspect => "suspect",
+            Self::Offline => "offline",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A station's connection as staff see it. What nobody knows is absent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Connection {
+    /// What is known of it.
+    pub state: ConnectionState,
+    /// Since when it is so. While it is unknown, nobody can tell.
+    pub since: Option<DateTime<Utc>>,
+    /// The last proof that the station lives.
+    pub last_seen: Option<DateTime<Utc>>,
+    /// The last measured round trip, milliseconds.
+    pub round_trip_ms: Option<u32>,
+    /// The epoch of its session: 16 hexadecimal digits.
+    #[schema(value_type = Option<String>, example = "0001000001000007")]
+    pub epoch: Option<Epoch>,
+    /// How its last session ended.
+    pub last_close: Option<LastClose>,
+    /// Since when it comes and goes too often.
+    pub flapping_since: Option<DateTime<Utc>>,
+    /// Until when it gets no session, because two devices use its identity.
+    pub quarantined_until: Option<DateTime<Utc>>,
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LastClose {
+    /// One of the gateway's reasons, or `gateway_restarted`.
+    #[schema(example = "silence")]
+    pub reason: String,
+    /// When.
+    pub at: DateTime<Utc>,
 }
 
 /// The way to a station.
@@ -43,15 +106,6 @@ pub struct PresenceMap {
     clock: Clock,
     gateways: RwLock<HashMap<String, Gateway>>,
     changes: watch::Sender<u64>,
-}
-
-struct Gateway {
-    instance_id: InstanceId,
-    /// Monotonic milliseconds of its last line; none before the first snapshot is complete.
-    heard_ms: Option<u64>,
-    stations: HashMap<StationId, StationPresence>,
-    /// The stations named since the snapshot began, while one is being told.
-    snapshot: Option<HashSet<StationId>>,
 }
 
 impl PresenceMap {
@@ -90,6 +144,60 @@ impl PresenceMap {
         } else {
             Presence::Unknown
         }
+    }
+
+    /// All that is known of a station's connection.
+    pub fn connection(&self, station_id: StationId) -> Connection {
+        let route = self.route(station_id);
+        let is_complete = self.is_complete();
+        let gateways = self.gateways.read().unwrap_or_else(PoisonError::into_inner);
+        // A silent gateway is not believed about the present, and still about the past.
+        let all = || gateways.values();
+        let session =
+            all().filter_map(|gateway| gateway.stations.get(&station_id)).max_by_key(|known| known.epoch);
+        let closed =
+            all().filter_map(|gateway| gateway.closed.get(&station_id)).max_by_key(|closed| closed.at_ms);
+        let trouble = |gateway: &&Gateway| self.is_fresh(gateway);
+        let troubles: Vec<_> =
+            all().filter(trouble).filter_map(|gateway| gateway.troubles.get(&station_id)).collect();
+        let seen_ms = session
+            .map(|session| session.last_seen_ms)
+            .max(closed.map(|closed| closed.last_seen_ms))
+            .filter(|seen_ms| *seen_ms > 0);
+        let (state, since_ms) = match (&route, session) {
+            (Some(route), Some(session)) if route.suspect => {
+                (ConnectionState::Suspect, Some(session.since_ms))
+            }
+            (Some(_), session) => (ConnectionState::Online, session.map(|session| session.since_ms)),
+            (None, _) if is_complete => (ConnectionState::Offline, closed.map(|closed| closed.at_ms)),
+            (None, _) => (ConnectionState::Unknown, None),
+        };
+        let flapping = troubles.iter().filter_map(|trouble| trouble.flapping);
+        let quarantine = troubles.iter().filter_map(|trouble| trouble.quarantine);
+        Connection {
+            state,
+            since: since_ms.map(from_unix_ms),
+            last_seen: seen_ms.map(from_unix_ms),
+            round_trip_ms: session.filter(|_| route.is_some()).and_then(|session| session.rtt_ms),
+            epoch: route.map(|route| route.epoch),
+            last_close: closed
+                .map(|closed| LastClose { reason: closed.reason.clone(), at: from_unix_ms(closed.at_ms) }),
+            flapping_since: flapping.map(|flapping| flapping.since_ms).min().map(from_unix_ms),
+            quarantined_until: quarantine.map(|quarantine| quarantine.until_ms).max().map(from_unix_ms),
+        }
+    }
+
+    /// The same, with what the book remembers where no gateway does.
+    pub fn connection_of(&self, row: &station::Model) -> Connection {
+        let known = self.connection(row.id);
+        Connection { last_seen: known.last_seen.max(row.last_heartbeat), ..known }
+    }
+
+    /// What is wrong with stations' ways of connecting now.
+    pub fn troubles(&self) -> Vec<(StationId, StationTrouble)> {
+        let gateways = self.gateways.read().unwrap_or_else(PoisonError::into_inner);
+        let told = gateways.values().filter(|gateway| self.is_fresh(gateway));
+        told.flat_map(|gateway| gateway.troubles.iter().map(|(id, trouble)| (*id, trouble.clone()))).collect()
     }
 
     /// Whether every gateway has been heard lately: only then is an absent station offline.
@@ -154,51 +262,6 @@ impl PresenceMap {
     }
 }
 
-impl Gateway {
-    fn silent() -> Self {
-        Self { instance_id: InstanceId::nil(), heard_ms: None, stations: HashMap::new(), snapshot: None }
-    }
-
-    /// Answers whether anything is different now.
-    fn apply(&mut self, line: PresenceLine) -> bool {
-        match line {
-            PresenceLine::Hello { instance_id, .. } => {
-                if instance_id != self.instance_id {
-                    // Another process: it holds none of the old one's sockets.
-                    self.stations.clear();
-                    self.heard_ms = None;
-                }
-                self.instance_id = instance_id;
-                self.snapshot = Some(HashSet::new());
-                true
-            }
-            PresenceLine::Station(station) => {
-                let station_id = station_id(station.station_id);
-                if let Some(snapshot) = &mut self.snapshot {
-                    snapshot.insert(station_id);
-                }
-                let known = self.stations.get(&station_id);
-                if known.is_some_and(|known| known.epoch > station.epoch || *known == station) {
-                    return false;
-                }
-                self.stations.insert(station_id, station);
-                true
-            }
-            PresenceLine::Gone { station_id: gone, epoch, .. } => {
-                let gone = station_id(gone);
-                let is_that_session = self.stations.get(&gone).is_some_and(|known| known.epoch <= epoch);
-                is_that_session && self.stations.remove(&gone).is_some()
-            }
-            PresenceLine::SnapshotEnd => {
-                let Some(named) = self.snapshot.take() else { return false };
-                self.stations.retain(|station_id, _| named.contains(station_id));
-                true
-            }
-            PresenceLine::Tick { .. } => false,
-        }
-    }
-}
-
 /// The database's id of a station on the wire.
 pub fn station_id(wire: protocol::types::StationId) -> StationId {
     StationId(wire.into())
@@ -213,6 +276,7 @@ pub fn wire_station_id(station_id: StationId) -> protocol::types::StationId {
 mod tests {
     use super::*;
     use protocol::clock::ManualClock;
+    use protocol::control::{Flapping, ProofOfLife, StationPresence};
     use std::sync::Arc;
     use uuid::Uuid;
 
@@ -251,7 +315,8 @@ mod tests {
 
     fn gone(station: u128, epoch: u64) -> PresenceLine {
         let station_id = Uuid::from_u128(station).into();
-        PresenceLine::Gone { station_id, epoch: Epoch(epoch), reason: "closed".to_owned(), at_ms: 3 }
+        let (reason, at_ms, last_seen_ms) = ("closed".to_owned(), 3, 2);
+        PresenceLine::Gone { station_id, epoch: Epoch(epoch), reason, at_ms, last_seen_ms }
     }
 
     fn id(station: u128) -> StationId {
@@ -308,5 +373,69 @@ mod tests {
         told.snapshot(GATEWAY, 9, &[(1, 6)]);
         told.map.apply(GATEWAY, PresenceLine::Hello { instance_id: Uuid::from_u128(10), now_ms: 0 });
         assert_eq!(told.map.presence(id(1)), Presence::Unknown);
+    }
+
+    #[test]
+    fn a_connection_is_told_with_its_last_proof_of_life_and_its_last_end() {
+        let told = Told::by(&[GATEWAY]);
+        told.snapshot(GATEWAY, 9, &[(1, 6)]);
+        let here = told.map.connection(id(1));
+        assert_eq!(
+            (here.state, here.epoch, here.last_close),
+            (ConnectionState::Online, Some(Epoch(6)), None)
+        );
+        assert_eq!((here.since, here.last_seen), (Some(from_unix_ms(1)), Some(from_unix_ms(2))));
+        let proof = |epoch| ProofOfLife {
+            station_id: Uuid::from_u128(1).into(),
+            epoch: Epoch(epoch),
+            last_seen_ms: 70,
+            rtt_ms: Some(8),
+        };
+        told.map.apply(GATEWAY, PresenceLine::Alive { stations: vec![proof(5)] });
+        assert_eq!(told.map.connection(id(1)).last_seen, Some(from_unix_ms(2)), "of an older session");
+        told.map.apply(GATEWAY, PresenceLine::Alive { stations: vec![proof(6)] });
+        let here = told.map.connection(id(1));
+        assert_eq!((here.last_seen, here.round_trip_ms), (Some(from_unix_ms(70)), Some(8)));
+        told.map.apply(GATEWAY, gone(1, 6));
+        let away = told.map.connection(id(1));
+        assert_eq!(
+            (away.state, away.since, away.epoch),
+            (ConnectionState::Offline, Some(from_unix_ms(3)), None)
+        );
+        assert_eq!(away.last_close.unwrap().reason, "closed");
+        told.clock.advance_ms(limits::PRESENCE_SILENCE_MS);
+        let unknown = told.map.connection(id(1));
+        assert_eq!((unknown.state, unknown.since), (ConnectionState::Unknown, None));
+        assert_eq!(unknown.last_seen, Some(from_unix_ms(2)), "what was true stays true");
+    }
+
+    #[test]
+    fn a_restart_of_the_gateway_is_how_its_sessions_ended() {
+        let told = Told::by(&[GATEWAY]);
+        told.snapshot(GATEWAY, 9, &[(1, 6)]);
+        told.map.apply(GATEWAY, PresenceLine::Hello { instance_id: Uuid::from_u128(10), now_ms: 55 });
+        told.map.apply(GATEWAY, PresenceLine::SnapshotEnd);
+        let away = told.map.connection(id(1));
+        let closed = away.last_close.unwrap();
+        assert_eq!((away.state, closed.reason.as_str()), (ConnectionState::Offline, "gateway_restarted"));
+        assert_eq!((away.since, away.last_seen), (Some(from_unix_ms(55)), Some(from_unix_ms(2))));
+    }
+
+    #[test]
+    fn troubles_last_until_they_are_over_or_a_snapshot_does_not_name_them() {
+        let told = Told::by(&[GATEWAY]);
+        told.snapshot(GATEWAY, 9, &[(1, 6)]);
+        let flapping = Some(Flapping { since_ms: 40, sessions: 8, within_ms: 600_000 });
+        let trouble = |flapping| {
+            let station_id = Uuid::from_u128(1).into();
+            PresenceLine::Trouble(StationTrouble { station_id, flapping, quarantine: None })
+        };
+        told.map.apply(GATEWAY, trouble(flapping));
+        assert_eq!(told.map.connection(id(1)).flapping_since, Some(from_unix_ms(40)));
+        told.map.apply(GATEWAY, trouble(None));
+        assert_eq!((told.map.connection(id(1)).flapping_since, told.map.troubles().len()), (None, 0));
+        told.map.apply(GATEWAY, trouble(flapping));
+        told.snapshot(GATEWAY, 9, &[(1, 6)]);
+        assert!(told.map.troubles().is_empty());
     }
 }

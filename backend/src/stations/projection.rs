@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::clock::from_unix_ms;
 use crate::error::Result;
 use crate::limits;
+use crate::stations::alarms::{self, Told};
 use chrono::{DateTime, Utc};
 use entities::id::StationId;
 use entities::station::{self, StationStatus};
@@ -16,7 +17,11 @@ use tokio_util::sync::CancellationToken;
 pub(super) async fn project(app: App, shutdown: CancellationToken) {
     let mut changes = app.presence.changes();
     let mut written: HashMap<StationId, DateTime<Utc>> = HashMap::new();
+    let mut told = Told::default();
     loop {
+        if let Err(error) = alarms::tell_staff(&app, &mut told).await {
+            tracing::warn!(%error, "staff were not told of a station's connection; it is tried again");
+        }
         if let Err(error) = project_once(&app, &mut written).await {
             tracing::warn!(%error, "presence was not written to the book");
         }

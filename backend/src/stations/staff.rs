@@ -8,6 +8,7 @@ use crate::error::{Error, Problem, ProblemBody, Result};
 use crate::extract::{Json, Query};
 use crate::limits;
 use crate::page::{Cursor, Page, PageQuery};
+use crate::stations::presence::Connection;
 use crate::stations::provision::{self, NewStation, Provisioned};
 use crate::stations::view::{StationView, view};
 use crate::stations::{Refusal, inventory, shown};
@@ -36,15 +37,18 @@ pub(super) struct StaffStation {
     /// What the station says of itself at login.
     #[schema(value_type = Object)]
     hardware_info: serde_json::Value,
-    /// When it was last heard of.
+    /// When it was last heard of, as the book has it.
     last_heartbeat: Option<DateTime<Utc>>,
+    /// What its gateway tells of its connection now.
+    connection: Connection,
     /// When it was made.
     created_at: DateTime<Utc>,
 }
 
 impl StaffStation {
-    pub(super) fn of(row: station::Model, station: StationView) -> Self {
+    pub(super) fn of(app: &App, row: station::Model, station: StationView) -> Self {
         Self {
+            connection: app.presence.connection_of(&row),
             station,
             imei: row.imei,
             opening_time: row.opening_time,
@@ -67,7 +71,7 @@ pub(super) async fn list_stations_for_staff(
     let rows = query.all(app.db.read()).await?;
     let rows = page.page(rows, |row| Cursor::of_id(row.id.0), |row| row)?;
     let views = view(&app, rows.items.clone(), None).await?;
-    let items = rows.items.into_iter().zip(views).map(|(row, station)| StaffStation::of(row, station));
+    let items = rows.items.into_iter().zip(views).map(|(row, station)| StaffStation::of(&app, row, station));
     Ok(Json(Page { items: items.collect(), next_cursor: rows.next_cursor }))
 }
 

@@ -143,5 +143,5 @@ async fn replace(
 
 async fn shown(app: &App, row: station::Model) -> Result<Json<StaffStation>> {
     let station = view(app, vec![row.clone()], None).await?.pop().ok_or(Refusal::StationNotFound)?;
-    Ok(Json(StaffStation::of(row, station)))
+    Ok(Json(StaffStation::of(app, row, station)))
 }

@@ -9,6 +9,7 @@ mod authorization;
 mod batches;
 mod books;
 mod colleagues;
+mod connections;
 mod content;
 mod conventions;
 mod crowds;

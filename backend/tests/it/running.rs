@@ -112,8 +112,8 @@ async fn it_serves_follows_works_and_stops() {
         async || station::Entity::find_by_id(made.station_id).one(test.app.db.read()).await.unwrap().unwrap();
     until("shown online", async || shown().await.status == StationStatus::Online).await;
     assert!(shown().await.last_heartbeat.is_some());
-    let gone =
-        PresenceLine::Gone { station_id: wire_id, epoch: Epoch(1), reason: "closed".to_owned(), at_ms: 5 };
+    let (reason, at_ms, last_seen_ms) = ("closed".to_owned(), 5, 4);
+    let gone = PresenceLine::Gone { station_id: wire_id, epoch: Epoch(1), reason, at_ms, last_seen_ms };
     gateway.tell([gone]).await;
     until("shown offline", async || shown().await.status == StationStatus::Offline).await;
 

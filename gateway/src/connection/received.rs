@@ -2,23 +2,25 @@
 
 use super::Connection;
 use crate::admission::Refusal;
+use crate::budget::Level;
 use crate::lanes::Parked;
+use crate::reasons::Reason;
 use crate::registry::{Leave, NotAccepted, SessionHandle};
-use crate::telemetry::sample_batch;
+use crate::telemetry::ArrivedBatch;
 use protocol::control::{CommandReport, EventBody, ReportedState, SessionOpened, StationEvent};
-use protocol::limits::{LANE_WINDOW_BYTES, LANE_WINDOW_FRAMES};
-use protocol::message::{Hello, JournalState, Message, Reconnect, Telemetry, Window};
+use protocol::message::{Hello, JournalState, Message, Reconnect, Telemetry};
 use protocol::session::gateway::{Received, Terms};
 use protocol::time::Now;
 use protocol::types::{CommandId, EventNo};
 use std::sync::Arc;
 
 impl Connection {
-    pub(super) fn handle_received(&mut self, received: Received<'_>, now: Now) {
+    /// `payload` is that of the frame in which it came.
+    pub(super) fn handle_received(&mut self, received: Received<'_>, payload: &[u8], now: Now) {
         match received {
             Received::Hello(hello) => self.handle_hello(&hello),
             Received::Proven { .. } => self.handle_proven(now),
-            Received::Telemetry(telemetry) => self.handle_telemetry(&telemetry, now),
+            Received::Telemetry(telemetry) => self.handle_telemetry(&telemetry, payload, now),
             Received::Event(event_no, message) => self.handle_event(event_no, &message, now),
             Received::CommandReceipt(receipt) => {
                 self.service.commands.received(&receipt.cmd_id);
@@ -32,18 +34,26 @@ impl Connection {
                 self.leave_if_finished(now);
             }
             Received::Goaway(goaway) => {
-                tracing::debug!(station_id = %self.session.station_id(), reason = goaway.reason.label(), "goaway");
+                if let Some(left_out) = self.service.lines.said.next(now.monotonic_ms) {
+                    tracing::info!(station_id = %self.session.station_id(), reason = goaway.reason.label(), left_out, "goaway");
+                }
             }
             Received::Complaint(error) => {
-                tracing::info!(station_id = %self.session.station_id(), code = error.code.label(), "complaint");
+                if let Some(left_out) = self.service.lines.said.next(now.monotonic_ms) {
+                    tracing::info!(station_id = %self.session.station_id(), code = error.code.label(), left_out, "complaint");
+                }
             }
         }
     }
 
     fn handle_hello(&mut self, hello: &Hello<'_>) {
+        if self.service.budget.level() >= Level::NoLogins {
+            let refusal = self.service.admission.without_room(&hello.station_id);
+            return self.refuse(refusal, Reason::BytesMax);
+        }
         match self.service.admission.judge_hello(hello, self.peer) {
             Ok(key) => self.session.challenge(&key),
-            Err(refusal) => return self.refuse(refusal),
+            Err(refusal) => return self.refuse(refusal, Reason::Retry(refusal.reason)),
         }
         self.hello = Some(Box::new(SessionOpened {
             instance_id: self.service.instance_id,
@@ -60,7 +70,7 @@ impl Connection {
         let Some(hello) = self.hello.take() else { return };
         let imei = hello.imei.as_deref().unwrap_or_default();
         if let Err(refusal) = self.service.admission.judge_proven(&hello.station_id, hello.epoch, imei) {
-            return self.refuse(refusal);
+            return self.refuse(refusal, Reason::Retry(refusal.reason));
         }
         let handle = Arc::new(SessionHandle::new(hello.station_id, hello.epoch, now.wall_ms));
         match self.service.registry.accept(&handle, now.monotonic_ms) {
@@ -69,15 +79,17 @@ impl Connection {
                     self.service.metrics.identity_conflicts.increment(1);
                     tracing::error!(station_id = %hello.station_id, "two devices use one identity; both are quarantined");
                 }
-                return self.refuse(self.service.admission.not_accepted(why));
+                let refusal = self.service.admission.not_accepted(&hello.station_id, why);
+                return self.refuse(refusal, Reason::Retry(refusal.reason));
             }
-            Ok(Some(replaced)) => {
-                self.service.metrics.takeovers.increment(1);
-                replaced.leave(Leave::TakenOver);
+            Ok(accepted) => {
+                if let Some(replaced) = accepted.replaced {
+                    self.service.metrics.takeovers.increment(1);
+                    replaced.leave(Leave::TakenOver);
+                }
+                self.session.welcome(self.terms(accepted.is_flapping));
             }
-            Ok(None) => {}
         }
-        self.session.welcome(self.terms());
         self.permits.logged_in();
         self.service.metrics.logins.increment(1);
         if let Some(left_out) = self.service.lines.opened.next(now.monotonic_ms) {
@@ -88,37 +100,42 @@ impl Connection {
         self.parked = None;
     }
 
-    fn refuse(&mut self, refusal: Refusal) {
+    fn refuse(&mut self, refusal: Refusal, reason: Reason) {
         self.hello = None;
-        self.service.metrics.refused(refusal.reason);
-        if let Some(left_out) = self.service.lines.refused.next(self.service.clock.monotonic_ms()) {
-            let (station_id, reason) = (self.session.station_id(), refusal.reason.label());
-            let retry_after_ms = refusal.retry_after_ms;
-            tracing::info!(%station_id, peer = %self.peer, reason, retry_after_ms, left_out, "login refused");
-        }
+        self.note_refusal(reason, refusal.retry_after_ms);
         self.session.refuse(refusal.reason, refusal.retry_after_ms);
     }
 
-    fn terms(&self) -> Terms {
+    pub(super) fn note_refusal(&mut self, reason: Reason, retry_after_ms: u32) {
+        self.is_refused = true;
+        self.service.metrics.refused(reason);
+        if let Some(left_out) = self.service.lines.refused.next(self.service.clock.monotonic_ms()) {
+            let (station_id, reason) = (self.session.station_id(), reason.label());
+            tracing::info!(%station_id, peer = %self.peer, reason, retry_after_ms, left_out, "login refused");
+        }
+    }
+
+    fn terms(&self, is_flapping: bool) -> Terms {
         let settings = &self.service.settings;
-        let window = Window { frames: LANE_WINDOW_FRAMES, bytes: LANE_WINDOW_BYTES };
+        // A station that comes and goes is asked to come back later than the others.
+        let pause_ms = if is_flapping { settings.flapping.pause_ms } else { 0 };
         Terms {
             keepalive_s: settings.keepalive_s,
             payload_max_bytes: settings.frame_bytes_max,
             ack_delay_ms: settings.ack_delay_ms,
-            event_window: window,
-            sample_window: window,
+            event_window: self.service.uplink.window(),
+            sample_window: self.service.telemetry.window(),
             reconnect: Reconnect {
-                min_ms: settings.admission.reconnect_min_ms,
-                max_ms: settings.admission.reconnect_max_ms,
-                spread_ms: settings.admission.reconnect_spread_ms,
+                min_ms: settings.admission.reconnect_min_ms.max(pause_ms),
+                max_ms: settings.admission.reconnect_max_ms.max(pause_ms),
+                spread_ms: settings.admission.reconnect_spread_ms.max(pause_ms),
             },
         }
     }
 
-    fn handle_telemetry(&mut self, telemetry: &Telemetry<'_>, now: Now) {
+    fn handle_telemetry(&mut self, telemetry: &Telemetry<'_>, payload: &[u8], now: Now) {
         let Some(handle) = &self.handle else { return };
-        let batch = sample_batch(handle.station_id, telemetry, now.wall_ms);
+        let batch = ArrivedBatch::new(payload, telemetry, now.wall_ms);
         Parked::send_batch(&mut self.parked, &self.service, handle, batch);
     }
 
@@ -145,18 +162,19 @@ impl Connection {
             received_at_ms: now.wall_ms,
             body,
         };
-        Parked::send_event(&mut self.parked, &self.service, event);
+        Parked::send_event(&mut self.parked, &self.service, handle, event);
         self.leave_if_finished(now);
     }
 
     fn report(&self, cmd_id: CommandId, report: ReportedState, now: Now) {
         let Some(handle) = &self.handle else { return };
-        self.service.uplink.push_report(CommandReport {
+        let report = CommandReport {
             station_id: handle.station_id,
             epoch: handle.epoch,
             cmd_id,
             received_at_ms: now.wall_ms,
             report,
-        });
+        };
+        self.service.uplink.push_report(handle, report);
     }
 }

@@ -136,21 +136,9 @@ async fn a_station_that_ignores_its_window_is_closed() {
     }
     station.expect_alive().await;
     station.send_event(9).await;
-    assert_eq!(station.wait_for_close().await, [MessageType::ERROR]);
+    assert_eq!(station.wait_for_close().await.last(), Some(&MessageType::ERROR));
     world.backend.set_away(false);
     eventually("what was within the window", || world.backend.events(identity.station_id).len() == 8).await;
-}
-
-#[tokio::test]
-async fn a_station_that_floods_is_closed_and_its_neighbours_notice_nothing() {
-    let world = World::with(|settings| settings.frames_per_s_max = 10).await;
-    let (_, mut flooding) = world.session().await;
-    let (_, mut neighbour) = world.session().await;
-    for _ in 0..110 {
-        flooding.send(Message::Heartbeat).await;
-    }
-    assert_eq!(flooding.wait_for_close().await.last(), Some(&MessageType::ERROR));
-    neighbour.expect_alive().await;
 }
 
 #[tokio::test]
@@ -194,6 +182,7 @@ async fn a_slow_loris_is_closed_in_time() {
 async fn a_station_that_does_not_read_gets_no_command_and_is_closed() {
     let world = World::with(|settings| {
         settings.write_backlog_bytes_max = 16 * 1_024;
+        settings.stalled_ms_max = 200;
         settings.frames_per_s_max = u32::MAX;
     })
     .await;

@@ -16,6 +16,8 @@ async fn strangers_are_refused_at_every_route() {
         (Method::POST, format!("stations/{id}/briefing")),
         (Method::GET, "presence".to_owned()),
         (Method::POST, "drain".to_owned()),
+        (Method::GET, "drain".to_owned()),
+        (Method::GET, format!("stations/{id}/trace")),
         (Method::GET, "nothing".to_owned()),
     ] {
         for key in [None, Some(""), Some("wrong")] {
@@ -57,6 +59,9 @@ async fn wrong_requests_get_problems() {
     assert_problem(response, StatusCode::UNPROCESSABLE_ENTITY, "invalid_id").await;
     let response = world.request(Method::GET, &format!("{path}?wait_ms=soon")).send().await.unwrap();
     assert_problem(response, StatusCode::BAD_REQUEST, "invalid_query").await;
+    let path = format!("stations/{}/trace", crate::harness::next_station_id());
+    let response = world.request(Method::GET, &format!("{path}?seconds=long")).send().await.unwrap();
+    assert_problem(response, StatusCode::BAD_REQUEST, "invalid_query").await;
     let response = world.request(Method::GET, "nothing").send().await.unwrap();
     assert_problem(response, StatusCode::NOT_FOUND, "no_such_route").await;
     let response = world.request(Method::PATCH, "drain").send().await.unwrap();
@@ -78,11 +83,14 @@ async fn presence_is_a_snapshot_and_then_its_changes() {
     let newer = world.log_in(&mut second).await;
     let PresenceLine::Station(replaced) = lines.next().await else { panic!("a take-over") };
     assert_eq!((replaced.station_id, replaced.epoch), (second.station_id, newer.epoch));
-    drop(newer);
-    let PresenceLine::Gone { station_id, reason, epoch, .. } = lines.next().await else {
-        panic!("a farewell")
+    let gone = |line: PresenceLine| match line {
+        PresenceLine::Gone { station_id, reason, epoch, .. } => (station_id, reason, epoch),
+        other => panic!("{other:?} instead of a farewell"),
     };
-    assert_eq!((station_id, reason.as_str(), epoch), (second.station_id, "peer_closed", replaced.epoch));
+    // Why the older one ended is told, too; its epoch says that it is not the one that is here.
+    assert_eq!(gone(lines.next().await), (second.station_id, "replaced".to_owned(), station.epoch));
+    drop(newer);
+    assert_eq!(gone(lines.next().await), (second.station_id, "peer_closed".to_owned(), replaced.epoch));
     assert!(matches!(lines.next().await, PresenceLine::Tick { .. }), "the stream lives in silence");
 }
 

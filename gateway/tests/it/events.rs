@@ -97,8 +97,9 @@ async fn events_of_an_ended_session_are_acknowledged_to_the_next_one() {
     drop(first);
     let mut second = world.log_in(&mut identity).await;
     second.send_event(1).await;
-    second.send_event(2).await;
     world.backend.set_away(false);
+    second.wait_for_events_through(1).await;
+    second.send_event(2).await;
     second.wait_for_events_through(2).await;
     assert_eq!(world.backend.events(identity.station_id).len(), 2);
 }

@@ -1,9 +1,6 @@
-//! Many stations at once, and the graceful stop.
+//! Many stations at once.
 
-use crate::harness::{Station, World, eventually, next_command_id};
-use protocol::control::{DeliveryState, UnsentReason};
-use protocol::frame::MessageType;
-use reqwest::Method;
+use crate::harness::{Station, World, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_stations_log_in_report_and_are_all_acknowledged() {
@@ -42,50 +39,6 @@ async fn two_hundred_stations_log_in_report_and_are_all_acknowledged() {
     drop(stations);
     eventually("all are gone", || world.gateway.connections() == 0).await;
     assert_eq!(world.gateway.sessions(), 0);
-}
-
-#[tokio::test]
-async fn a_drain_finishes_an_open_eject_and_empties_the_uplink() {
-    let world = World::new().await;
-    let (identity, mut ejecting) = world.session().await;
-    let (_, mut idle) = world.session().await;
-    let id = next_command_id();
-    world.offer(id, &world.eject(identity.station_id)).await;
-    ejecting.next_command().await;
-    ejecting.send_receipt(id).await;
-    world.wait_for_state(id, DeliveryState::Received).await;
-
-    let response = world.request(Method::POST, "drain").send().await.unwrap();
-    assert!(response.status().is_success());
-    assert!(idle.wait_for_close().await.contains(&MessageType::GOAWAY), "an idle session goes at once");
-    ejecting.next_of(MessageType::GOAWAY).await;
-    let refused = world.offer(next_command_id(), &world.eject(identity.station_id)).await;
-    assert_eq!(refused.unsent_reason, Some(UnsentReason::Draining));
-    ejecting.send_done(1, id).await;
-    ejecting.wait_for_close().await;
-    eventually("the outcome", || world.backend.events(identity.station_id).len() == 1).await;
-    assert_eq!(world.ask(id, 0).await.state, DeliveryState::Answered, "the control server still answers");
-
-    world.shutdown.cancel();
-    let report = world.gateway.join().await;
-    assert_eq!((report.sessions, report.uplink_items, report.telemetry_batches), (2, 0, 0));
-}
-
-#[tokio::test]
-async fn a_stop_is_bounded_although_the_backend_is_away() {
-    let world = World::with(|settings| {
-        settings.drain.deadline_ms = 300;
-        settings.drain.flush_ms = 300;
-    })
-    .await;
-    let (_, mut station) = world.session().await;
-    world.backend.set_away(true);
-    station.send_event(1).await;
-    station.expect_alive().await;
-    world.shutdown.cancel();
-    let report = tokio::time::timeout(std::time::Duration::from_secs(8), world.gateway.join()).await;
-    assert_eq!(report.expect("a bounded stop").uplink_items, 1);
-    station.wait_for_close().await;
 }
 
 #[tokio::test]

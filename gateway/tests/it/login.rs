@@ -1,6 +1,7 @@
 //! Who gets a session, and which session wins.
 
 use crate::harness::{Identity, Refused, Station, World, eventually, master, next_station_id};
+use chautari_gateway::config::UnknownStations;
 use protocol::control::Admission;
 use protocol::frame::MessageType;
 use protocol::message::RetryReason;
@@ -26,6 +27,31 @@ async fn an_unknown_station_with_a_right_key_is_pending() {
     let refused = Station::log_in(world.gateway.station_addr(), &identity).await.err().unwrap();
     assert_eq!((refused.reason, refused.is_proven), (RetryReason::NotApproved, true));
     assert_eq!(world.gateway.sessions(), 0);
+}
+
+#[tokio::test]
+async fn a_load_test_may_let_unknown_stations_in_and_nobody_else() {
+    let world = World::with(|settings| {
+        settings.listen = "127.0.0.1:0".parse().unwrap();
+        settings.unknown_stations = UnknownStations::Accept;
+    })
+    .await;
+    let stranger = Identity { conn_no: 1, ..Identity::new(next_station_id()) };
+    let mut station = Station::log_in(world.gateway.station_addr(), &stranger).await.unwrap();
+    station.expect_alive().await;
+    let refusal_of = async |identity: Identity| {
+        Station::log_in(world.gateway.station_addr(), &identity).await.err().map(|refused| refused.reason)
+    };
+    let other_master = Identity { key_id: 99, conn_no: 1, ..Identity::new(next_station_id()) };
+    assert_eq!(refusal_of(other_master).await, Some(RetryReason::UnknownKey));
+    let revoked = Identity { conn_no: 1, ..Identity::new(next_station_id()) };
+    world.backend.admit(revoked.station_id, Admission::Revoked, 0);
+    world.backend.wait_until_followed(revoked.station_id).await;
+    assert_eq!(refusal_of(revoked).await, Some(RetryReason::Revoked));
+    let (known, mut session) = world.session().await;
+    session.expect_alive().await;
+    eventually("the announcement", || !world.backend.sessions(known.station_id).is_empty()).await;
+    assert!(world.backend.sessions(stranger.station_id).is_empty(), "the backend knows nothing to tell it");
 }
 
 #[tokio::test]

@@ -5,11 +5,19 @@
 mod harness;
 
 mod attacks;
+mod bounds;
 mod commands;
 mod control;
+mod descriptors;
+mod drain;
 mod events;
 mod fleet;
 mod lines;
 mod login;
+mod overload;
+mod presence;
+mod reasons;
+mod takeover;
 mod telemetry;
+mod trace;
 mod whole_station;

@@ -1,6 +1,7 @@
 //! The telemetry lane: acknowledged when durable, and nobody else's business.
 
 use crate::harness::World;
+use protocol::message::Message;
 
 #[tokio::test]
 async fn samples_are_acknowledged_after_the_store_has_them() {
@@ -30,6 +31,25 @@ async fn a_stalled_store_delays_no_event_and_no_command() {
     world.store.set_stalled(false);
     station.wait_for_samples_through(39).await;
     assert_eq!(world.store.sample_count(identity.station_id).await, 40);
+}
+
+#[tokio::test]
+async fn an_acknowledgement_of_samples_says_nothing_of_events_before_they_are_known() {
+    let world = World::new().await;
+    let mut identity = world.approved_station().await;
+    world.backend.set_away(true);
+    let mut station = world.log_in(&mut identity).await;
+    station.send_samples(0, 3).await;
+    let frame = station.next_of(protocol::frame::MessageType::ACK).await;
+    // "None is stored" would let a station that lost its flash use its numbers again.
+    match station.read(&frame) {
+        Message::Ack(ack) => {
+            assert!(ack.samples_through.is_some() && ack.events_through.is_none(), "{ack:?}")
+        }
+        other => panic!("{other:?}"),
+    }
+    world.backend.set_away(false);
+    station.wait_for_events_through(0).await;
 }
 
 #[tokio::test]

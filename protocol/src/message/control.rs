@@ -103,11 +103,14 @@ impl From<&Inventory<'_>> for EventBody {
 
 impl From<&Inventory<'_>> for control::Inventory {
     fn from(inventory: &Inventory<'_>) -> Self {
+        // Room for exactly the table: it may wait in memory for a while.
+        let mut slots = Vec::with_capacity(usize::from(inventory.table.slot_count()));
+        slots.extend(inventory.table.iter().map(SlotReport::from));
         Self {
             version: inventory.version,
             as_of_event_no: inventory.as_of_event_no,
             last_cmd_id: inventory.last_cmd_id,
-            slots: inventory.table.iter().map(SlotReport::from).collect::<Vec<_>>(),
+            slots,
         }
     }
 }

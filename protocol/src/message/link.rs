@@ -6,7 +6,7 @@ use super::parse::{
 use super::tlv::{self, Tag};
 use super::{Alternatives, Body, ErrorClass, ErrorCode, GoawayReason, MessageError};
 use crate::frame::{EncodeError, MessageType, Writer};
-use crate::limits::ERROR_TEXT_MAX_BYTES;
+use crate::limits::{ERROR_TEXT_MAX_BYTES, LANE_WINDOW_BYTES, LANE_WINDOW_FRAMES};
 use crate::types::EventNo;
 
 /// GOAWAY: the sender closes after the deadline; open ejects finish first.
@@ -143,6 +143,11 @@ pub struct Window {
 impl Window {
     /// Nothing may be sent.
     pub const CLOSED: Self = Self { frames: 0, bytes: 0 };
+
+    /// So many frames, and as many bytes of LANE_WINDOW_BYTES as they are of LANE_WINDOW_FRAMES.
+    pub const fn of_frames(frames: u16) -> Self {
+        Self { frames, bytes: LANE_WINDOW_BYTES * frames as u32 / LANE_WINDOW_FRAMES as u32 }
+    }
 
     pub(super) fn parse(input: Input<'_>) -> Parsed<'_, Self> {
         (be_u16, be_u32).map(|(frames, bytes)| Self { frames, bytes }).parse(input)

@@ -16,14 +16,18 @@ pub(super) struct InFlight<Key> {
     sizes: [u16; WINDOW_FRAMES_MAX],
     used: u8,
     frames_max: u8,
+    /// The window that the station was told last, or will be with the next ACK.
+    frames_told: u8,
     bytes_max: u32,
 }
 
 impl<Key: Copy + Default + PartialOrd> InFlight<Key> {
     pub(super) fn new(window: Window) -> Self {
         let keys = [Key::default(); WINDOW_FRAMES_MAX];
-        let mut lane = Self { keys, sizes: [0; WINDOW_FRAMES_MAX], used: 0, frames_max: 0, bytes_max: 0 };
+        let sizes = [0; WINDOW_FRAMES_MAX];
+        let mut lane = Self { keys, sizes, used: 0, frames_max: 0, frames_told: 0, bytes_max: 0 };
         lane.resize(window);
+        lane.frames_told = lane.frames_max;
         lane
     }
 
@@ -31,6 +35,29 @@ impl<Key: Copy + Default + PartialOrd> InFlight<Key> {
     pub(super) fn resize(&mut self, window: Window) {
         self.frames_max = window.frames.min(WINDOW_FRAMES_MAX as u16) as u8;
         self.bytes_max = window.bytes;
+    }
+
+    /// The gateway will tell the station of this window. A greater one counts at once, a smaller one after
+    /// [`Self::keep_to_told`]. Answers whether it is another one than before.
+    pub(super) fn tell(&mut self, frames: u16) -> bool {
+        let before = self.frames_told;
+        self.frames_told = frames.min(WINDOW_FRAMES_MAX as u16) as u8;
+        if self.frames_told > self.frames_max {
+            self.resize(self.told());
+        }
+        self.frames_told != before
+    }
+
+    /// The window of which the station was told.
+    pub(super) const fn told(&self) -> Window {
+        Window::of_frames(self.frames_told as u16)
+    }
+
+    /// The station knows of it.
+    pub(super) fn keep_to_told(&mut self) {
+        if self.frames_told != self.frames_max {
+            self.resize(self.told());
+        }
     }
 
     /// Whether a frame of `bytes` fits now.

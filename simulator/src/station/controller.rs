@@ -265,7 +265,7 @@ impl<'s> Controller<'s> {
         if self.session.is_open() && self.opened_at_ms.is_none() {
             self.opened_at_ms = Some(uptime_ms);
             self.station.tally.sessions.one();
-            self.station.tally.login_ms.record(uptime_ms - self.connected_at_ms);
+            self.station.tally.login.record_ms(uptime_ms - self.connected_at_ms);
         }
         self.drain();
     }
@@ -504,7 +504,7 @@ impl<'s> Controller<'s> {
         let opened_at_ms = self.opened_at_ms.unwrap_or(u64::MAX);
         let times = acknowledged.iter().filter_map(|event| event.happened_at_ms);
         for happened_at_ms in times.filter(|happened_at_ms| *happened_at_ms >= opened_at_ms) {
-            tally.event_ms.record(uptime_ms.saturating_sub(happened_at_ms));
+            tally.event.record_ms(uptime_ms.saturating_sub(happened_at_ms));
         }
         if let Some(through) = ack.samples_through.filter(|point| point.boot_no == self.session.boot_no()) {
             let count = through.sample_no + 1;

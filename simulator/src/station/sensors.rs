@@ -10,7 +10,7 @@ use crate::cabinet::{Cabinet, Slot};
 
 /// The sensors of a cabinet.
 #[derive(Clone, Debug)]
-pub(super) struct Sensors(pub(super) Cabinet);
+pub struct Sensors(pub Cabinet);
 
 impl SlotSensors for Sensors {
     fn slot_count(&self) -> u8 {
@@ -27,7 +27,7 @@ impl SlotSensors for Sensors {
 }
 
 /// What the sensors of all slots say.
-pub(super) fn readings(cabinet: &Cabinet) -> Vec<SlotReading> {
+pub fn readings(cabinet: &Cabinet) -> Vec<SlotReading> {
     cabinet.slots().iter().map(reading).collect()
 }
 

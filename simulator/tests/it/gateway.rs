@@ -16,6 +16,7 @@ use protocol::session::station::Settings;
 use protocol::time::Now;
 use protocol::types::{BankSerial, CommandId, Epoch, EventNo, SlotNumber, StationId};
 use simulator::bank::PowerBank;
+use simulator::load::LoadSpec;
 use simulator::station::{StationSettings, StationSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -314,6 +315,11 @@ pub(crate) fn spec(number: u16, slots: u8) -> StationSpec {
         slots,
         banks: (1..slots).map(|slot| PowerBank::new(bank(number, slot), 0.6)).collect(),
     }
+}
+
+pub(crate) fn load_spec(number: u16) -> LoadSpec {
+    let station_id = station_id(number);
+    LoadSpec { number: number.into(), station_id, key: key(station_id, 1), key_id: 1, key_gen: 1 }
 }
 
 pub(crate) const fn station_id(number: u16) -> StationId {

@@ -8,7 +8,7 @@ use simulator::load::{self, LoadSettings};
 use simulator::station::Station;
 use tokio_util::sync::CancellationToken;
 
-use crate::gateway::{Gateway, bank, spec, station_id};
+use crate::gateway::{Gateway, bank, load_spec, spec, station_id};
 
 /// A terminal that can be read.
 #[derive(Clone, Default)]
@@ -44,8 +44,8 @@ async fn each_frame_of_a_station_is_explained_in_one_line() {
     for expected in [
         "the controller starts: boot 1",
         "--> HELLO       #1    station 07070707-0707-0707-0707-070707070001, key 1.1, boot 1 connection 1",
-        "<-- CHALLENGE   #1    the gateway proves that it holds our key",
-        "--> PROOF       #2    our proof",
+        "<-- CHALLENGE   #1    the gateway proves that it holds the station's key",
+        "--> PROOF       #2    the station's proof",
         "<-- WELCOME     #2    session",
         "<-- COMMAND ",
         "--> CMD_RECEIPT ",
@@ -66,20 +66,37 @@ async fn each_frame_of_a_station_is_explained_in_one_line() {
 async fn a_load_is_reported_with_what_was_sent_and_what_was_stored() {
     let gateway = Gateway::listen().await;
     let settings = LoadSettings {
-        measure_ms: 1_500,
+        source_addresses: 3,
         ramp_ms: 200,
-        sample_interval_ms: 100,
-        event_interval_ms: 100,
-        ..LoadSettings::new(gateway.address.clone())
+        measure_ms: 1_600,
+        telemetry_per_s: 200.0,
+        events_per_s: 100.0,
+        storm_ms: Some(100),
+        boot_no: 7,
+        ..LoadSettings::new(gateway.address.parse().unwrap(), 20)
     };
-    let specs = (0..20).map(|number| spec(number, 3)).collect();
+    let specs = (0..20).map(load_spec).collect();
     let clock = Arc::clone(&gateway.clock);
     let report = load::run(specs, &settings, clock, CancellationToken::new()).await.unwrap();
-    assert_eq!((report.stations, report.online, report.sessions, report.refused), (20, 20, 20, 0));
-    assert!(report.events_acknowledged > 100, "{report}");
-    assert!(report.samples_acknowledged > 100, "{report}");
-    assert!(report.event.is_some_and(|latency| latency.p99_ms < 1_500), "{report}");
-    assert_eq!(report.closes, [], "{report}");
+    assert_eq!(
+        (report.stations, report.online, report.sessions, report.refused),
+        (20, 20, 40, 0),
+        "{report}"
+    );
+    let storm = report.storm.unwrap();
+    assert_eq!(storm.login.map(|login| login.count), Some(20), "all came back:\n{report}");
+    assert!(storm.all_back_after_ms.is_some(), "{report}");
+    // What is planned does not depend on how fast the gateway is.
+    assert_eq!((report.telemetry.made, report.events.made), (320, 160), "{report}");
+    assert_eq!(report.telemetry.acknowledged + report.telemetry.lost, 320, "{report}");
+    assert_eq!(
+        (report.events.acknowledged, report.events.lost),
+        (160, 0),
+        "flash outlives the storm:\n{report}"
+    );
+    assert!(report.closes.is_empty(), "{report}");
     let table = report.to_string();
     assert!(table.contains("20 of 20") && table.contains("event to stored"), "{table}");
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["events"]["latency"]["count"], 160);
 }

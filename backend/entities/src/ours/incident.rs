@@ -37,6 +37,8 @@ text_enum! {
         LateEvidence = "late_evidence",
         ContradictingEvidence = "contradicting_evidence",
         StationAlarm = "station_alarm",
+        StationFlapping = "station_flapping",
+        IdentityConflict = "identity_conflict",
         ReturnUnmatched = "return_unmatched",
         RentalLost = "rental_lost",
         LostBankFound = "lost_bank_found",

@@ -75,6 +75,15 @@ impl FakeBackend {
         version
     }
 
+    /// The station is on record with this modem.
+    pub(crate) fn expect_imei(&self, station_id: StationId, imei: &str) {
+        self.admit(station_id, Admission::Approved, 0);
+        let mut books = self.books();
+        for (_, entry) in books.roster.iter_mut().filter(|(_, entry)| entry.station_id == station_id) {
+            entry.imei = Some(imei.to_owned());
+        }
+    }
+
     /// Returns when the gateway has asked with a version that includes this station.
     pub(crate) async fn wait_until_followed(&self, station_id: StationId) {
         super::eventually("the roster is followed", || {
@@ -191,6 +200,9 @@ async fn take_session(
         return refusal;
     }
     let mut books = backend.books();
+    if !books.roster.iter().any(|(_, entry)| entry.station_id == opened.station_id) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let mut briefing = books.briefings.get(&opened.station_id).cloned().unwrap_or_default();
     let stored = books.events.keys().filter(|(station_id, _)| *station_id == opened.station_id);
     briefing.events_through = stored.map(|(_, event_no)| *event_no).max().unwrap_or_default();

@@ -2,13 +2,16 @@
 
 mod backend;
 mod firmware;
-mod presence;
+mod lines;
+mod log;
+pub(crate) mod numbers;
 mod station;
 mod store;
 
 pub(crate) use backend::FakeBackend;
 pub(crate) use firmware::Firmware;
-pub(crate) use presence::PresenceLines;
+pub(crate) use lines::{Lines, PresenceLines, TraceLines};
+pub(crate) use log::lines_of;
 pub(crate) use station::{Identity, Refused, Station, event};
 pub(crate) use store::SwitchableStore;
 
@@ -51,7 +54,12 @@ impl World {
 
     /// Everything with changed settings.
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let world = Self::start(FakeBackend::start().await, change).await;
+        Self::with_clock(Arc::new(SystemClock::new()), change).await
+    }
+
+    /// Everything, and a clock that the test moves.
+    pub(crate) async fn with_clock(clock: Arc<dyn Clock>, change: impl FnOnce(&mut Settings)) -> Self {
+        let world = Self::start(FakeBackend::start().await, clock, change).await;
         eventually("the roster", || world.gateway.health().roster).await;
         world
     }
@@ -60,14 +68,19 @@ impl World {
     pub(crate) async fn without_backend() -> Self {
         let backend = FakeBackend::start().await;
         backend.set_away(true);
-        Self::start(backend, |_| {}).await
+        Self::start(backend, Arc::new(SystemClock::new()), |_| {}).await
     }
 
-    async fn start(backend: Arc<FakeBackend>, change: impl FnOnce(&mut Settings)) -> Self {
+    async fn start(
+        backend: Arc<FakeBackend>,
+        clock: Arc<dyn Clock>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        numbers::record();
+        log::record();
         let mut settings = Settings { backend_url: backend.url(), ..Settings::default() };
         change(&mut settings);
         let store = Arc::new(SwitchableStore::new());
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let shutdown = CancellationToken::new();
         let gateway = start(&settings, &store, &clock, &shutdown).await;
         let http = reqwest::Client::builder().no_proxy().build().unwrap();

@@ -3,12 +3,12 @@
 use super::{BANK, KEY_ID, master};
 use chautari_gateway::codec::{FrameBytes, FrameCodec};
 use protocol::crypto::{HelloHash, LinkMode, SessionKeys, StationKey, Transcript};
-use protocol::frame::{self, MessageType, Protection};
+use protocol::frame::{self, Flags, Header, MessageType, Protection};
 use protocol::limits::PAYLOAD_HARD_MAX_BYTES;
 use protocol::message::{
     Ack, Body, Capabilities, Challenge, CmdReceipt, CmdResult, Command, DisconnectReason, DoneReason, Event,
-    EventKind, EventStamp, Hello, Message, Proof, RecordWriter, Retry, RetryReason, SamplePoint, SlotReading,
-    StationReading, Verdict,
+    EventKind, EventStamp, Hello, Inventory, Message, Proof, Reconnect, RecordWriter, Retry, RetryReason,
+    SamplePoint, SlotReading, SlotTable, StationReading, Verdict,
 };
 use protocol::types::{CommandId, Epoch, EventNo, StationId};
 use std::net::SocketAddr;
@@ -43,6 +43,8 @@ pub(crate) struct Station {
     pub(crate) epoch: Epoch,
     pub(crate) keys: Option<SessionKeys>,
     pub(crate) seq_out: u32,
+    /// What WELCOME said of coming back.
+    pub(crate) reconnect: Option<Reconnect>,
     seq_in: u32,
     buffer: bytes::BytesMut,
     recording: Option<Vec<u8>>,
@@ -85,6 +87,7 @@ impl Station {
             epoch: Epoch(0),
             keys: None,
             seq_out: 0,
+            reconnect: None,
             seq_in: 0,
             buffer: bytes::BytesMut::new(),
             recording: None,
@@ -104,6 +107,26 @@ impl Station {
         (station, recording)
     }
 
+    /// Whether there is a session in the end, and not a close.
+    pub(crate) async fn try_log_in(&mut self, identity: &Identity) -> bool {
+        self.try_log_in_saying(identity.hello(), identity).await
+    }
+
+    /// The same with a HELLO of the test's own.
+    pub(crate) async fn try_log_in_saying(&mut self, hello: Hello<'_>, identity: &Identity) -> bool {
+        let hello = self.encode(Message::Hello(hello));
+        let hello_hash = HelloHash::of(&hello[16..hello.len() - 4]);
+        if self.stream.write_all(&hello).await.is_err() {
+            return false;
+        }
+        let Some(answer) = self.next_frame().await else { return false };
+        if self.answer_challenge(identity, &hello_hash, &answer).await.is_err() {
+            return false;
+        }
+        let answer = self.next_frame().await.expect("an answer to PROOF");
+        answer.frame().unwrap().header.kind == MessageType::WELCOME
+    }
+
     async fn shake_hands(self, identity: &Identity) -> Result<Self, Refused> {
         let mut station = self;
         let hello = station.encode(Message::Hello(identity.hello()));
@@ -113,7 +136,9 @@ impl Station {
         station.answer_challenge(identity, &hello_hash, &answer).await?;
         let answer = station.next_frame().await.expect("an answer to PROOF");
         match station.read(&answer) {
-            Message::Welcome(welcome) => station.epoch = welcome.epoch,
+            Message::Welcome(welcome) => {
+                (station.epoch, station.reconnect) = (welcome.epoch, Some(welcome.reconnect));
+            }
             Message::Retry(retry) => return Err(refused(&retry, true)),
             other => panic!("{other:?} instead of WELCOME"),
         }
@@ -171,6 +196,15 @@ impl Station {
         self.stream.write_all(bytes).await.unwrap();
     }
 
+    /// A frame with this payload, whatever its type makes of it.
+    pub(crate) async fn send_raw(&mut self, kind: MessageType, payload: &[u8]) {
+        self.seq_out += 1;
+        let header = Header { kind, seq: self.seq_out, ack: self.seq_in, flags: Flags::NONE };
+        let mut bytes = [0; 512];
+        let length = frame::encode(&header, None, &mut bytes, |writer| writer.bytes(payload)).unwrap();
+        self.write(&bytes[..length]).await;
+    }
+
     /// A bank was pushed into slot 5.
     pub(crate) async fn send_event(&mut self, event_no: u64) {
         let message = Message::Event(event(event_no));
@@ -187,6 +221,44 @@ impl Station {
         }
         let telemetry = records.finish(1, first_sample_no, None).unwrap();
         self.send(Message::Telemetry(telemetry)).await;
+    }
+
+    /// Records of 80 slots in which nothing happens: some bytes each on the wire, kilobytes in memory.
+    pub(crate) async fn send_wide_samples(&mut self, first_sample_no: u32, count: u8) {
+        let (mut buffer, mut previous) = ([0; 4_096], [SlotReading::default(); 80]);
+        let mut records = RecordWriter::new(&mut buffer, &mut previous).unwrap();
+        for number in 0..count {
+            let slots = [SlotReading::default(); 80];
+            records.push(u64::from(number) * 100, &StationReading::default(), &slots).unwrap();
+        }
+        let telemetry = records.finish(1, first_sample_no, None).unwrap();
+        self.send(Message::Telemetry(telemetry)).await;
+    }
+
+    /// The whole table of a station with 80 slots.
+    pub(crate) async fn send_wide_inventory(&mut self, event_no: u64) {
+        let mut bytes = [0; 4_096];
+        let readings = [SlotReading { bank: Some(BANK), ..SlotReading::default() }; 80];
+        let table = SlotTable::from_readings(&readings, &mut bytes).unwrap();
+        let inventory = Inventory {
+            stamp: stamp(event_no),
+            version: 1,
+            as_of_event_no: EventNo(event_no - 1),
+            last_cmd_id: None,
+            table,
+        };
+        self.send(Message::Inventory(inventory)).await;
+    }
+
+    /// Reads until an ACK changes the windows: how many frames of events and of samples.
+    pub(crate) async fn next_windows(&mut self) -> (u16, u16) {
+        loop {
+            let frame = self.next_of(MessageType::ACK).await;
+            let Message::Ack(ack) = self.read(&frame) else { continue };
+            if let (Some(events), Some(samples)) = (ack.event_window, ack.sample_window) {
+                return (events.frames, samples.frames);
+            }
+        }
     }
 
     pub(crate) async fn send_receipt(&mut self, cmd_id: CommandId) {
@@ -308,6 +380,33 @@ impl Station {
     pub(crate) async fn expect_alive(&mut self) {
         self.send(Message::Time(protocol::message::Time { uptime_ms: 77, wall_ms: None })).await;
         self.next_of(MessageType::TIME).await;
+    }
+
+    /// Asks for the time; answers whether the gateway still does.
+    pub(crate) async fn is_alive(&mut self) -> bool {
+        let question = self.encode(Message::Time(protocol::message::Time { uptime_ms: 77, wall_ms: None }));
+        if self.stream.write_all(&question).await.is_err() {
+            return false;
+        }
+        while let Some(frame) = self.next_frame().await {
+            if frame.frame().unwrap().header.kind == MessageType::TIME {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Asks for the time; answers what else the gateway has said until it answers that.
+    pub(crate) async fn said_meanwhile(&mut self) -> Vec<MessageType> {
+        self.send(Message::Time(protocol::message::Time { uptime_ms: 77, wall_ms: None })).await;
+        let mut said = Vec::new();
+        loop {
+            let frame = self.next_frame().await.expect("the session lives");
+            match frame.frame().unwrap().header.kind {
+                MessageType::TIME => return said,
+                other => said.push(other),
+            }
+        }
     }
 
     /// Reads until the gateway closes; answers what it said.

@@ -5,7 +5,7 @@ use core::num::NonZeroU64;
 use super::{GatewaySession, Phase, Terms};
 use crate::crypto::SessionKeys;
 use crate::limits::{RECEIPT_TIMEOUT_MIN_MS, SILENCE_BEFORE_PROBE_MS};
-use crate::message::{GoawayReason, SamplePoint};
+use crate::message::{GoawayReason, SamplePoint, Window};
 use crate::session::lanes::InFlight;
 use crate::session::{CloseReason, Deadline};
 use crate::time::Now;
@@ -18,13 +18,17 @@ pub(super) struct Open {
     pub(super) events: InFlight<EventNo>,
     pub(super) samples: InFlight<u32>,
     pub(super) last_event: EventNo,
-    pub(super) events_through: EventNo,
+    events_through: EventNo,
     pub(super) samples_through: Option<SamplePoint>,
     pub(super) due: Due,
+    /// The ACK that told of other windows, until the station has handled it; 0 if none is under way.
+    windows_told_seq: u32,
     keepalive_s: u16,
     ack_delay_ms: u16,
     is_suspect: bool,
     is_draining: bool,
+    /// It is known which events are stored: until then no ACK speaks of events.
+    is_briefed: bool,
     last_frame_at_ms: u64,
     ack_deadline: Deadline,
     probe_deadline: Deadline,
@@ -38,6 +42,7 @@ pub(super) struct Due {
     pub(super) time_answer: Option<NonZeroU64>,
     pub(super) heartbeat: bool,
     pub(super) suspect: bool,
+    pub(super) windows: bool,
     pub(super) goaway: Option<GoawayReason>,
 }
 
@@ -51,10 +56,12 @@ impl Open {
             events_through: EventNo(0),
             samples_through: None,
             due: Due::default(),
+            windows_told_seq: 0,
             keepalive_s: terms.keepalive_s,
             ack_delay_ms: terms.ack_delay_ms,
             is_suspect: false,
             is_draining: false,
+            is_briefed: false,
             last_frame_at_ms: now.monotonic_ms,
             ack_deadline: Deadline::NEVER,
             probe_deadline: Deadline::NEVER,
@@ -68,6 +75,28 @@ impl Open {
         self.is_suspect = false;
         self.due.suspect = false;
         self.probe_deadline = Deadline::NEVER;
+    }
+
+    /// All events up to this one are stored, if that is known.
+    pub(super) fn events_through(&self) -> Option<EventNo> {
+        self.is_briefed.then_some(self.events_through)
+    }
+
+    /// The ACK of this number says what the windows are.
+    pub(super) fn tell_windows(&mut self, seq: u32) -> Option<(Window, Window)> {
+        core::mem::take(&mut self.due.windows).then(|| {
+            self.windows_told_seq = seq;
+            (self.events.told(), self.samples.told())
+        })
+    }
+
+    /// The station has handled all frames up to `ack`: from here on it is held to the windows it was told there.
+    pub(super) fn heard_through(&mut self, ack: u32) {
+        if self.windows_told_seq != 0 && ack >= self.windows_told_seq {
+            self.windows_told_seq = 0;
+            self.events.keep_to_told();
+            self.samples.keep_to_told();
+        }
     }
 
     /// An eject goes out. After a long silence it is the probe of the link.
@@ -164,6 +193,7 @@ impl GatewaySession {
             let waits = !open.events.is_half_used();
             open.events.free_through(through);
             open.events_through = open.events_through.max(through);
+            open.is_briefed = true;
             open.acknowledge(waits, now.monotonic_ms);
         }
     }
@@ -176,6 +206,30 @@ impl GatewaySession {
             open.samples.free_through(through.sample_no);
             open.samples_through = open.samples_through.max(Some(through));
             open.acknowledge(waits, now.monotonic_ms);
+        }
+    }
+
+    /// Changes the lanes' windows to so many frames, and bytes in proportion ([`Window::of_frames`]): told with
+    /// an ACK if it is not what the station knows.
+    ///
+    /// A greater window counts at once; a smaller one from the first frame whose `ack` says that the
+    /// station knows of it, so nothing that was sent in good faith is over a window.
+    pub fn set_windows(&mut self, event_frames: u16, sample_frames: u16, now: Now) {
+        let Phase::Open(open) = &mut self.phase else { return };
+        if open.is_draining || !(open.events.tell(event_frames) | open.samples.tell(sample_frames)) {
+            return;
+        }
+        self.now = now;
+        open.windows_told_seq = 0;
+        open.due.windows = true;
+        open.acknowledge(true, now.monotonic_ms);
+    }
+
+    /// The windows of events and of samples that the station was told last; `None` before the session is open.
+    pub const fn windows(&self) -> Option<(Window, Window)> {
+        match &self.phase {
+            Phase::Open(open) => Some((open.events.told(), open.samples.told())),
+            _ => None,
         }
     }
 

@@ -22,6 +22,9 @@ impl GatewaySession {
         if header.kind.direction() == Some(Direction::ToStation) {
             return Err(CloseReason::Unexpected);
         }
+        if let Phase::Open(open) = &mut self.phase {
+            open.heard_through(header.ack);
+        }
         let received = match &self.phase {
             Phase::AwaitHello { .. } => self.receive_hello(frame)?,
             Phase::AwaitProof { .. } => self.receive_proof(frame)?,

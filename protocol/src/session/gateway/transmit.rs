@@ -155,7 +155,7 @@ impl GatewaySession {
                 self.handshake_deadline = Deadline::NEVER;
                 Some((Message::Welcome(welcome), Priority::Normal))
             }
-            Phase::Open(open) => open.next_message(self.now).or_else(|| {
+            Phase::Open(open) => open.next_message(self.now, self.seq_out.saturating_add(1)).or_else(|| {
                 let error = self.ending.as_mut()?.take_error()?;
                 Some((error, Priority::Normal))
             }),
@@ -206,13 +206,14 @@ impl GatewaySession {
 }
 
 impl Open {
-    fn next_message(&mut self, now: Now) -> Option<(Message<'static>, Priority)> {
+    fn next_message(&mut self, now: Now, seq: u32) -> Option<(Message<'static>, Priority)> {
         if self.is_ack_due(now.monotonic_ms) {
+            let windows = self.tell_windows(seq);
             let ack = Ack {
-                events_through: Some(self.events_through),
+                events_through: self.events_through(),
                 samples_through: self.samples_through,
-                event_window: None,
-                sample_window: None,
+                event_window: windows.map(|(events, _)| events),
+                sample_window: windows.map(|(_, samples)| samples),
             };
             self.ack_sent();
             return Some((Message::Ack(ack), Priority::Acknowledgement));

@@ -1,7 +1,9 @@
 //! Stories of the two lanes: windows, acknowledgements, resends.
 
 use protocol::frame::MessageType;
-use protocol::message::{Alarm, AlarmCode, EventStamp, Message, RecordWriter, SlotReading, StationReading};
+use protocol::message::{
+    Alarm, AlarmCode, EventStamp, Message, RecordWriter, SlotReading, StationReading, Window,
+};
 use protocol::session::CloseReason;
 use protocol::session::flash::MemoryFlash;
 use protocol::session::station::Happening;
@@ -71,6 +73,48 @@ fn a_sample_lane_that_is_not_acknowledged_delays_no_event() {
     ring(&mut pair, 2);
     pair.advance(1_000);
     assert!(pair.board.flash.events().next().is_none());
+}
+
+#[test]
+fn a_smaller_window_counts_from_the_frame_that_knows_of_it() {
+    let mut pair = Pair::open();
+    pair.advance(5_000);
+    pair.backend.stores_events = false;
+    set_windows(&mut pair, 2, 8);
+    let before = sent(&pair, MessageType::EVENT).len();
+    for _ in 0..8 {
+        ring(&mut pair, 1);
+    }
+    let in_flight = sent(&pair, MessageType::EVENT).len() - before;
+    assert_eq!(in_flight, 8, "the ACK waits for others, so the station does not know yet");
+    pair.advance(1_000);
+    ring(&mut pair, 1);
+    pair.advance(1_000);
+    assert_eq!(sent(&pair, MessageType::EVENT).len() - before, 8, "now it does");
+    assert!(pair.is_open(), "{:?}", pair.closes);
+    assert_eq!(pair.gateway.as_ref().unwrap().windows(), Some((Window::of_frames(2), TERMS.sample_window)));
+}
+
+#[test]
+fn a_closed_lane_opens_again_by_an_ack_and_the_other_never_notices() {
+    let mut pair = Pair::open();
+    pair.advance(1_000);
+    set_windows(&mut pair, 8, 0);
+    pair.advance(1_000);
+    cut_batch(&mut pair, 0);
+    ring(&mut pair, 1);
+    pair.advance(1_000);
+    assert!(sent(&pair, MessageType::TELEMETRY).is_empty());
+    assert!(pair.board.flash.events().next().is_none(), "the event is stored");
+    set_windows(&mut pair, 8, 8);
+    pair.advance(1_000);
+    assert_eq!(pair.backend.samples, [(1, 0)]);
+    assert!(pair.is_open());
+}
+
+fn set_windows(pair: &mut Pair, events: u16, samples: u16) {
+    let now = pair.now();
+    pair.gateway.as_mut().unwrap().set_windows(events, samples, now);
 }
 
 #[test]

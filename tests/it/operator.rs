@@ -1,0 +1,48 @@
+//! What an operator sees of a running product from its command line, and how the operator empties it.
+
+use protocol::control::{TraceEnd, TraceLine};
+use simulator::faults::FaultPlan;
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::server::{LOOK_AGAIN, Site};
+use crate::world::{self, World};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_watches_a_station_and_then_drains_the_gateway() {
+    let dir = TempDir::new().unwrap();
+    let site = Site::in_directory(dir.path());
+    let (server, rest) = world::open(&site).await;
+    let provisioned = world::provision(&site, &rest).await;
+    let world = World::start(&site, &provisioned.stations, [FaultPlan::none(), FaultPlan::none()], 1);
+    for station in &world.stations {
+        while !station.state().is_online {
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    let [watched, _] = &provisioned.stations;
+    let told = run(&site, &["trace", &watched.serial, "--seconds", "2"]).await.unwrap();
+    for part in
+        [&watched.station_id.to_string(), "--> TELEMETRY", "<-- ACK", "the trace ends: its time is over"]
+    {
+        assert!(told.contains(part), "{part} is missing in\n{told}");
+    }
+    let id = watched.station_id.to_string();
+    let told = run(&site, &["trace", &id, "--seconds", "1", "--json"]).await.unwrap();
+    let lines: Vec<TraceLine> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(matches!(lines.first(), Some(TraceLine::Begin { epoch: Some(_), .. })), "{told}");
+    assert_eq!(lines.last(), Some(&TraceLine::End { reason: TraceEnd::TimeOver }));
+    assert!(run(&site, &["trace", "KTM-9999"]).await.is_err(), "there is no such station");
+
+    let told = run(&site, &["drain"]).await.unwrap();
+    assert!(told.contains("Drained: 0 sessions, 0 events"), "{told}");
+    server.stop().await.unwrap();
+    assert!(run(&site, &["drain"]).await.is_err(), "nobody listens any more");
+}
+
+async fn run(site: &Site, arguments: &[&str]) -> Result<String, String> {
+    let (site, arguments) = (site.clone(), arguments.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
+    let run = move || site.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), "");
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
