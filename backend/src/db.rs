@@ -114,7 +114,7 @@ impl Db {
             access_mode: postgres.then_some(sea_orm::AccessMode::ReadOnly),
             sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Deferred),
         };
-        Ok(self.reader.begin_with_options(options).await?)
+        Ok(begin_with(&self.reader, options).await?)
     }
 
     /// Runs `work` in a transaction and answers when it is durable.
@@ -373,15 +373,26 @@ fn database_code(error: &DbErr) -> Option<String> {
 
 async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let postgres = connection.get_database_backend() == DbBackend::Postgres;
-    connection
-        .begin_with_options(TransactionOptions {
-            // READ COMMITTED on PostgreSQL, by the connection's own setting: asked for here it would cost every
-            // write one more round trip.
-            isolation_level: None,
-            access_mode: None,
-            sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Immediate),
-        })
-        .await
+    let options = TransactionOptions {
+        // READ COMMITTED on PostgreSQL, by the connection's own setting: asked for here it would cost every
+        // write one more round trip.
+        isolation_level: None,
+        access_mode: None,
+        sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Immediate),
+    };
+    begin_with(connection, options).await
+}
+
+/// A transaction begins to its end even if its caller goes away (a phone that hangs up). Only one that has begun
+/// is rolled back when nobody wants it: sqlx 0.9 gives a connection whose BEGIN was cut off back to the pool with
+/// the transaction open, for the next one to work in.
+async fn begin_with(
+    connection: &DatabaseConnection,
+    options: TransactionOptions,
+) -> Result<DatabaseTransaction, DbErr> {
+    let connection = connection.clone();
+    let begun = tokio::spawn(async move { connection.begin_with_options(options).await });
+    begun.await.map_err(|error| DbErr::Custom(format!("a transaction did not begin: {error}")))?
 }
 
 async fn connect_sqlite(url: &str, connections: u32, read_only: bool) -> Result<DatabaseConnection, DbErr> {
@@ -417,7 +428,11 @@ async fn connect_postgres(url: &str, connections: u32) -> Result<DatabaseConnect
         .statement_timeout(limits::POSTGRES_STATEMENT_TIMEOUT)
         .set_application_name("chautari")
         .map_sqlx_postgres_opts(|postgres| {
-            postgres.options([("default_transaction_isolation", "read committed")])
+            let idle_ms = limits::POSTGRES_IDLE_TRANSACTION.as_millis().to_string();
+            postgres.options([
+                ("default_transaction_isolation", "read committed"),
+                ("idle_in_transaction_session_timeout", &idle_ms),
+            ])
         })
         .test_before_acquire_if_idle_for(Duration::from_secs(30))
         .sqlx_logging(false);

@@ -17,6 +17,9 @@ pub const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 pub const POSTGRES_CONNECTIONS: u32 = 16;
 /// The longest statement on PostgreSQL.
 pub const POSTGRES_STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A transaction on PostgreSQL that does nothing for so long is rolled back, with its locks: the host that began it
+/// may be gone without a word.
+pub const POSTGRES_IDLE_TRANSACTION: Duration = Duration::from_secs(60);
 /// A statement that takes longer is written into the log.
 pub const STATEMENT_SLOW: Duration = Duration::from_millis(500);
 /// How long a request waits for a free connection.

@@ -57,20 +57,46 @@ pub(crate) async fn restart(test: &TestApp) {
 
 /// PostgreSQL hears of a death a moment later; until then the rows of the dead are locked, and workers skip them.
 pub(crate) async fn wait_for_rollbacks(test: &TestApp) {
-    let db = test.app.db.read();
-    if db.get_database_backend() != DbBackend::Postgres {
+    if test.backend() != "postgres" {
         return;
     }
-    let open = "select count(*) from pg_stat_activity where datname = current_database() \
-                and pid <> pg_backend_pid() and xact_start is not null";
+    let db = test.beside().await;
     for _ in 0..2_000 {
-        let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, open)).await.unwrap().unwrap();
-        if row.try_get_by_index::<i64>(0).unwrap() == 0 {
+        let rows = db.query_all_raw(Statement::from_string(DbBackend::Postgres, OPEN)).await.unwrap();
+        if rows.is_empty() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    panic!("a transaction of the dead is never rolled back");
+    let rows = db.query_all_raw(Statement::from_string(DbBackend::Postgres, OPEN)).await.unwrap();
+    let open: Vec<String> = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+    panic!("transactions of the dead are never rolled back: {open:#?}");
+}
+
+const OPEN: &str = "select concat_ws(' ', pid, state, wait_event_type, wait_event, query) from pg_stat_activity \
+                    where datname = current_database() and backend_type = 'client backend' \
+                    and pid <> pg_backend_pid() and xact_start is not null";
+
+/// Who goes away while a transaction begins, writes or ends leaves no open one in the pool.
+#[tokio::test]
+async fn a_write_that_dies_at_any_step_leaves_no_transaction_open() {
+    for test in TestApp::on_each_backend().await {
+        let write = async |steps| {
+            let write = test.app.db.write(|tx| {
+                Box::pin(async move { Ok(tx.execute_unprepared("update app_configs set key = key").await?) })
+            });
+            let was_whole = cut_off(write, steps).await.is_some();
+            wait_for_rollbacks(&test).await;
+            was_whole
+        };
+        at_each_step("write", write).await;
+        let look = async |steps| {
+            let was_whole = cut_off(test.app.db.snapshot(), steps).await.is_some();
+            wait_for_rollbacks(&test).await;
+            was_whole
+        };
+        at_each_step("snapshot", look).await;
+    }
 }
 
 /// The operation of a top-up that is cut off.

@@ -12,10 +12,12 @@ use backend::payments::sandbox::Sandbox;
 use backend::random::Random;
 use entities::testing::FreshDatabase;
 use protocol::clock::ManualClock;
+use sea_orm::DatabaseConnection;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::sync::OnceCell;
 use tower::ServiceExt;
 
 /// 2026-01-15 10:00 in Kathmandu.
@@ -32,6 +34,7 @@ pub(crate) struct TestApp {
     public: Router,
     internal: Router,
     database: FreshDatabase,
+    beside: OnceCell<DatabaseConnection>,
 }
 
 impl TestApp {
@@ -110,12 +113,17 @@ impl TestApp {
         };
         app.migrate().await.unwrap();
         let (public, internal) = (app.public_router(), app.internal_router());
-        Self { app, clock, provider, public, internal, database }
+        Self { app, clock, provider, public, internal, database, beside: OnceCell::new() }
     }
 
     /// The database's name, for messages.
     pub(crate) fn backend(&self) -> &'static str {
         self.database.backend()
+    }
+
+    /// A connection that the program does not know of.
+    pub(crate) async fn beside(&self) -> &DatabaseConnection {
+        self.beside.get_or_init(|| self.database.connect()).await
     }
 
     /// A caller that nobody knows.
