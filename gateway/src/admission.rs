@@ -44,9 +44,13 @@ impl Admission {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let now_ms = clock.monotonic_ms();
-        let all = Bucket::full(f64::from(settings.burst), now_ms);
-        let buckets =
-            Mutex::new(Buckets { all, blocks: HashMap::new(), waiting: 0.0, waiting_at_ms: now_ms });
+        let buckets = Mutex::new(Buckets {
+            all: Bucket::full(f64::from(settings.burst), now_ms),
+            strangers: Bucket::full(part_of_strangers(settings.burst), now_ms),
+            blocks: HashMap::new(),
+            waiting: 0.0,
+            waiting_at_ms: now_ms,
+        });
         let unknown_stations = UnknownStations::default();
         Self { settings, unknown_stations, keys, roster, clock, draining: AtomicBool::new(false), buckets }
     }
@@ -70,7 +74,6 @@ impl Admission {
                 self.settings.reconnect_spread_ms,
             ));
         }
-        self.take_tokens(&hello.station_id, peer)?;
         if !self.roster.is_loaded() {
             return Err(self.spread(
                 RetryReason::Unavailable,
@@ -78,10 +81,17 @@ impl Admission {
                 self.settings.reconnect_spread_ms,
             ));
         }
-        if let Some(entry) = self.roster.entry(&hello.station_id)
-            && (entry.admission == Verdict::Revoked || hello.key_gen < entry.min_key_gen)
-        {
+        let takes_key = self.roster.takes_key(&hello.station_id, hello.key_gen);
+        if takes_key == Some(false) {
             return Err(self.later(RetryReason::Revoked));
+        }
+        if !self.keys.has(hello.key_id) {
+            return Err(self.later(RetryReason::UnknownKey));
+        }
+        if takes_key.is_none() && self.unknown_stations == UnknownStations::Pending {
+            self.take_token_of_strangers(&hello.station_id)?;
+        } else {
+            self.take_tokens(&hello.station_id, peer)?;
         }
         let key = self.keys.station_key(hello.key_id, hello.station_id, hello.key_gen);
         key.ok_or(self.later(RetryReason::UnknownKey))
@@ -89,6 +99,9 @@ impl Admission {
 
     /// PROOF was right: whether this station may have a session.
     pub fn judge_proven(&self, station_id: &StationId, epoch: Epoch, imei: &str) -> Result<(), Refusal> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(self.spread(RetryReason::Draining, station_id, self.settings.reconnect_spread_ms));
+        }
         // The roster may have changed since HELLO, so everything is looked at again.
         let Some(entry) = self.roster.entry(station_id) else {
             return match self.unknown_stations {
@@ -142,10 +155,27 @@ impl Admission {
         if in_block && buckets.all.take(f64::from(settings.logins_per_s), f64::from(settings.burst), now_ms) {
             return Ok(());
         }
-        buckets.waiting += 1.0;
+        // However often they ask: there are no more of them than the fleet has.
+        let fleet = match self.unknown_stations {
+            UnknownStations::Pending => self.roster.station_count() as f64,
+            UnknownStations::Accept => f64::MAX,
+        };
+        buckets.waiting = (buckets.waiting + 1.0).min(fleet);
         let window_ms = buckets.waiting * 1_000.0 / f64::from(settings.logins_per_s.max(1));
         drop(buckets);
         Err(self.spread(RetryReason::Busy, station_id, window_ms as u32))
+    }
+
+    /// Anybody can make up an id, so those that nobody knows have a bucket of their own: they never take the turn of
+    /// a station.
+    fn take_token_of_strangers(&self, station_id: &StationId) -> Result<(), Refusal> {
+        let now_ms = self.clock.monotonic_ms();
+        let per_s = part_of_strangers(self.settings.logins_per_s);
+        let burst = part_of_strangers(self.settings.burst);
+        if locked(&self.buckets).strangers.take(per_s, burst, now_ms) {
+            return Ok(());
+        }
+        Err(self.spread(RetryReason::Busy, station_id, self.settings.pending_retry_ms))
     }
 
     /// Computed, not random: over a window that fits the queue, each station has its own place.
@@ -159,8 +189,13 @@ impl Admission {
     }
 }
 
+fn part_of_strangers(logins: u32) -> f64 {
+    f64::from((logins / limits::STRANGERS_PART).max(1))
+}
+
 struct Buckets {
     all: Bucket,
+    strangers: Bucket,
     blocks: HashMap<Block, Bucket>,
     /// How many refused stations have not had their turn, estimated: refusals fill it, the
     /// rate of admission empties it.
@@ -335,7 +370,8 @@ mod tests {
     #[test]
     fn a_storm_becomes_a_straight_line() {
         let settings = AdmissionSettings { logins_per_s: 100, burst: 100, ..AdmissionSettings::default() };
-        let (_, admission) = admission(settings, &[]);
+        let fleet: Vec<_> = (0..10_000).map(|id| (id, Verdict::Approved, None)).collect();
+        let (_, admission) = admission(settings, &fleet);
         let mut delays_ms = Vec::new();
         for id in 0..10_000 {
             if let Err(refusal) = admission.judge_hello(&hello(id, 1, 2), PEER) {
@@ -349,7 +385,7 @@ mod tests {
         assert!((80_000..99_000).contains(&latest_ms), "{latest_ms}");
         let (clock, admission) = {
             let settings = AdmissionSettings { logins_per_s: 100, burst: 1, ..AdmissionSettings::default() };
-            self::admission(settings, &[])
+            self::admission(settings, &fleet)
         };
         assert!(admission.judge_hello(&hello(1, 1, 2), PEER).is_ok());
         assert!(admission.judge_hello(&hello(2, 1, 2), PEER).is_err());
@@ -360,11 +396,25 @@ mod tests {
     #[test]
     fn one_carrier_block_cannot_take_all_logins() {
         let settings = AdmissionSettings { block_burst: 1, ..AdmissionSettings::default() };
-        let (_, admission) = admission(settings, &[]);
+        let (_, admission) = admission(settings, &[1, 2, 3].map(|id| (id, Verdict::Approved, None)));
         let neighbour = IpAddr::V4(Ipv4Addr::new(10, 1, 200, 200));
         let stranger = IpAddr::V4(Ipv4Addr::new(10, 2, 2, 3));
         assert!(admission.judge_hello(&hello(1, 1, 2), PEER).is_ok());
         assert!(admission.judge_hello(&hello(2, 1, 2), neighbour).is_err());
         assert!(admission.judge_hello(&hello(3, 1, 2), stranger).is_ok());
+    }
+
+    #[test]
+    fn ids_that_somebody_made_up_take_no_turn_of_a_station_and_make_nobody_wait() {
+        let settings = AdmissionSettings { logins_per_s: 100, burst: 100, ..AdmissionSettings::default() };
+        let fleet: Vec<_> = (0..200).map(|id| (id, Verdict::Approved, None)).collect();
+        let (_, admission) = admission(settings, &fleet);
+        let made_up = (1_000..11_000).filter(|id| admission.judge_hello(&hello(*id, 1, 2), PEER).is_ok());
+        assert_eq!(made_up.count(), 100 / limits::STRANGERS_PART as usize);
+        assert!((0..100).all(|id| admission.judge_hello(&hello(id, 1, 2), PEER).is_ok()));
+        // Two hundred stations at a hundred a second: however often one asks, its turn is within two seconds.
+        let retries = (0..10_000).filter_map(|_| admission.judge_hello(&hello(150, 1, 2), PEER).err());
+        let latest_ms = retries.map(|refusal| refusal.retry_after_ms).max().unwrap();
+        assert!(latest_ms <= 1_000 + 2_000, "{latest_ms}");
     }
 }

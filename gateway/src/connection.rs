@@ -54,6 +54,8 @@ pub(crate) struct Connection {
     /// Events and samples that found their queue full.
     parked: Option<Box<Parked>>,
     drains: bool,
+    /// Answers outside of the event lane that the station owes: one for each COMMAND and each CMD_QUERY.
+    reports_due: u16,
     sleeps_until_ms: u64,
     flow: Flow,
     /// RETRY has been counted and logged.
@@ -73,10 +75,14 @@ pub(crate) fn drive(
     permits: ConnectionPermits,
 ) -> impl Future<Output = ()> + Send {
     let now = service.now();
+    let mut session = GatewaySession::new(protocol::crypto::LinkMode::Clear, nonce_g, now);
+    if permits.is_crowded() {
+        session.hurry(limits::HANDSHAKE_CROWDED_MS);
+    }
     let mut connection = Connection {
         stream,
         peer,
-        session: GatewaySession::new(protocol::crypto::LinkMode::Clear, nonce_g, now),
+        session,
         service,
         handle: None,
         permits,
@@ -85,6 +91,7 @@ pub(crate) fn drive(
         hello: None,
         parked: None,
         drains: false,
+        reports_due: 0,
         sleeps_until_ms: 0,
         flow: Flow::default(),
         is_refused: false,
@@ -167,6 +174,7 @@ impl Connection {
                     Ok(length) => {
                         scratch.sent(length);
                         scratch.has_command = true;
+                        self.reports_due += 1;
                     }
                     // Begun and not written: in doubt to the outside, which a query settles.
                     Err(error) => {
@@ -184,6 +192,7 @@ impl Connection {
             let cmd_id = scratch.command_id(now.wall_ms);
             if let Ok(length) = self.session.query_inventory(cmd_id, now, scratch.room()).map(<[u8]>::len) {
                 scratch.sent(length);
+                self.reports_due += 1;
             }
         }
         if let Some(through) = inbox.events_through {
@@ -211,6 +220,7 @@ impl Connection {
     fn query(&mut self, cmd_id: CommandId, scratch: &mut Scratch, now: Now) {
         if let Ok(length) = self.session.query(cmd_id, now, scratch.room()).map(<[u8]>::len) {
             scratch.sent(length);
+            self.reports_due += 1;
         }
     }
 
@@ -261,6 +271,7 @@ impl Connection {
 
     fn handle_bytes(&mut self, bytes: &[u8], scratch: &mut Scratch, now: Now) {
         let mut at = 0;
+        let frames_before = self.session.counts().frames_in;
         while !self.session.is_over() {
             let codec = FrameCodec::new(self.session.payload_max_bytes());
             match codec.next_frame(&bytes[at..]) {
@@ -293,7 +304,10 @@ impl Connection {
         } else {
             self.partial.extend_from_slice(&bytes[at..]);
         }
-        if let Some(handle) = &self.handle {
+        // Half a frame proves nothing, and a broken one neither.
+        if let Some(handle) = &self.handle
+            && self.session.counts().frames_in != frames_before
+        {
             handle.seen(now.wall_ms);
             if handle.trust() {
                 self.service.registry.announce_change(handle);
@@ -431,12 +445,8 @@ impl Connection {
         if self.service.traces.is_active() {
             self.service.traces.closed(self.traced(), end.label());
         }
-        if let Some(handle) = &self.handle {
-            self.service.registry.remove(handle, end.label(), at_ms);
-            // After the route is gone: what was never written finds the next session or is proven unsent.
-            self.service.commands.hand_over(handle.close());
-        }
         self.tell(end);
+        self.leave_registry(end, at_ms);
         let says_goodbye = match end {
             Reason::Session(reason) => !matches!(reason, CloseReason::PeerClosed | CloseReason::LinkLost),
             _ => false,
@@ -461,6 +471,13 @@ impl Connection {
         }
     }
 
+    fn leave_registry(&mut self, end: Reason, at_ms: u64) {
+        let Some(handle) = self.handle.take() else { return };
+        self.service.registry.remove(&handle, end.label(), at_ms);
+        // After the route is gone: what was never written finds the next session or is proven unsent.
+        self.service.commands.hand_over(handle.close());
+    }
+
     fn tell(&mut self, end: Reason) {
         if end == Reason::Session(CloseReason::Refused) {
             // The session itself refuses one thing only: a message set that is not spoken here.
@@ -481,6 +498,17 @@ impl Connection {
                 let station_id = self.session.station_id();
                 tracing::info!(%station_id, %peer, reason, left_out, "closed before its login");
             }
+        }
+    }
+}
+
+impl Drop for Connection {
+    /// A fault of ours ends one session as any other end would: nobody takes it for one that listens.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let end = Reason::Session(CloseReason::Internal);
+            self.service.metrics.closed(end);
+            self.leave_registry(end, self.service.clock.wall_ms());
         }
     }
 }

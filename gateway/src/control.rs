@@ -170,8 +170,7 @@ async fn brief_station(
             "The station has no session at this gateway.",
         ));
     };
-    session.acknowledge_events(briefing.events_through);
-    session.brief(&briefing.queries, briefing.query_inventory);
+    session.brief(&briefing);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,6 +1,7 @@
 //! Puts the parts together, and takes them apart in order.
 
 use crate::admission::Admission;
+use crate::announcements::Announcements;
 use crate::backend::{BackendClient, ClientError};
 use crate::budget::Budget;
 use crate::commands::CommandTable;
@@ -18,7 +19,7 @@ use crate::roster::RosterView;
 use crate::service::Service;
 use crate::telemetry::{EventCopies, TelemetryLane};
 use crate::trace::TraceHub;
-use crate::uplink::{Announcements, Uplink};
+use crate::uplink::Uplink;
 use crate::worker::Worker;
 use axum::serve::ListenerExt;
 use protocol::clock::Clock;
@@ -300,7 +301,12 @@ fn start_carriers(
     ));
     tasks.spawn(copies.carry(store.clone(), stop.clone()));
     tasks.spawn(telemetry.clone().carry(store.clone(), clock.clone(), stop.clone()));
-    tasks.spawn(roster.clone().follow(backend.clone(), registry.clone(), stop.clone()));
+    tasks.spawn(roster.clone().follow(
+        backend.clone(),
+        registry.clone(),
+        service.settings.unknown_stations,
+        stop.clone(),
+    ));
     for _ in 0..limits::ANNOUNCEMENTS_AT_ONCE {
         tasks.spawn(announcements.clone().carry(backend.clone(), stop.clone()));
     }

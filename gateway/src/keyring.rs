@@ -16,6 +16,11 @@ impl KeyRing {
         Self { masters: masters.into_iter().collect() }
     }
 
+    /// Whether a master of this generation is here.
+    pub fn has(&self, key_id: u16) -> bool {
+        self.masters.contains_key(&key_id)
+    }
+
     /// Derives a station's key, if its master is here.
     pub fn station_key(&self, key_id: u16, station_id: StationId, key_gen: u16) -> Option<StationKey> {
         self.masters.get(&key_id).map(|master| master.station_key(station_id, key_gen))

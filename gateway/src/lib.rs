@@ -28,6 +28,7 @@ mod connection;
 mod lanes;
 mod lines;
 pub mod listener;
+mod pace;
 mod service;
 mod worker;
 
@@ -41,6 +42,7 @@ pub mod presence;
 pub mod registry;
 pub mod trace;
 
+pub mod announcements;
 pub mod backend;
 pub mod telemetry;
 pub mod uplink;

@@ -60,6 +60,8 @@ pub const CONFLICT_WINDOW_MS: u64 = 3_600_000;
 /// How long neither of two devices with one identity gets a session.
 pub const QUARANTINE_MS: u64 = 900_000;
 
+/// Stations that the roster does not know get at most this part of the logins, together: one in so many.
+pub const STRANGERS_PART: u32 = 20;
 /// Carrier blocks that have a login bucket of their own.
 pub const ADMISSION_BLOCKS_MAX: usize = 16_384;
 
@@ -76,6 +78,13 @@ pub const BACKEND_BACKOFF_MAX_MS: u64 = 5_000;
 /// The long poll of the roster.
 pub const ROSTER_WAIT_MS: u64 = 20_000;
 
+/// Posts to the backend begin no sooner than this after each other.
+pub const UPLINK_PACE_MS: u64 = 2;
+/// So do appends of telemetry: a commit is shared by what arrives meanwhile.
+pub const TELEMETRY_PACE_MS: u64 = 5;
+/// So do appends of event copies, which nobody waits for.
+pub const EVENT_COPIES_PACE_MS: u64 = 250;
+
 /// A call to the backend or to the store that takes so long halves its lane's window.
 pub const SLOW_CALL_MS: u64 = 1_000;
 /// A call that takes no longer counts towards a greater window.
@@ -84,6 +93,8 @@ pub const QUICK_CALL_MS: u64 = 250;
 pub const QUICK_CALLS_TO_GROW: u16 = 4;
 /// An empty queue gives its memory back if it has room for more entries than this.
 pub const QUEUE_ENTRIES_KEPT: usize = 1_024;
+/// A login that the backend did not take is told again after this time.
+pub const ANNOUNCEMENT_RETRY_MS: u64 = 2_000;
 /// Announcements of ended sessions may be this many before they are swept out.
 pub const ANNOUNCEMENTS_SWEPT_AT: usize = 1_024;
 
@@ -103,6 +114,9 @@ pub const ANSWERS_PER_READ_BYTES: usize = 16 * 1_024;
 pub const WRITE_SCRATCH_BYTES: usize = 32 * 1_024;
 /// The longest sleep of a connection; a later alarm is set anew.
 pub const ALARM_MAX_MS: u64 = 3_600_000;
+/// The time for a whole login while more than half of the places before login are taken: who is silent must not
+/// hold a place that a station needs.
+pub const HANDSHAKE_CROWDED_MS: u64 = 6_000;
 /// How long the last word may take to reach the station before the socket closes.
 pub const FAREWELL_MS: u64 = 1_000;
 /// So much is read and dropped meanwhile; a station that sends more may miss the last word.

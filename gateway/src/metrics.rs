@@ -63,7 +63,7 @@ pub fn describe() {
     describe_counter!("chautari_gateway_uplink_results_total", "Items stored by the backend, by result");
     describe_counter!(
         "chautari_gateway_reports_dropped_total",
-        "Command reports dropped because the uplink was full"
+        "Command reports dropped: because the uplink was full, or because nobody had asked for them"
     );
     describe_gauge!("chautari_gateway_telemetry_bytes", "Bytes of telemetry that wait for the store");
     describe_histogram!("chautari_gateway_telemetry_append_batches", "Batches in one append to the store");
@@ -177,7 +177,7 @@ impl UplinkMetrics {
             batch_items: histogram!("chautari_gateway_uplink_batch_items"),
             post_seconds: histogram!("chautari_gateway_uplink_post_seconds"),
             failures: counter!("chautari_gateway_uplink_failures_total"),
-            reports_dropped: counter!("chautari_gateway_reports_dropped_total"),
+            reports_dropped: counter!("chautari_gateway_reports_dropped_total", "reason" => "full"),
             stored: result("stored"),
             duplicate: result("duplicate"),
             parked: result("parked"),
@@ -254,6 +254,7 @@ pub(crate) struct ConnectionMetrics {
     held_bytes: Gauge,
     bytes_per_station: Gauge,
     throttled: [Counter; Throttle::ALL.len()],
+    reports_unasked: Counter,
 }
 
 /// Why a socket is not read for a while.
@@ -291,6 +292,7 @@ impl ConnectionMetrics {
             connections: gauge!("chautari_gateway_connections"),
             sessions: gauge!("chautari_gateway_sessions"),
             held_bytes: gauge!("chautari_gateway_held_bytes"),
+            reports_unasked: counter!("chautari_gateway_reports_dropped_total", "reason" => "unasked"),
             bytes_per_station: gauge!("chautari_gateway_bytes_per_station"),
             throttled: Throttle::ALL
                 .map(|cause| counter!("chautari_gateway_throttled_total", "cause" => cause.label())),
@@ -308,6 +310,10 @@ impl ConnectionMetrics {
 
     pub(crate) fn closed(&self, reason: Reason) {
         closes(reason).increment(1);
+    }
+
+    pub(crate) fn report_unasked(&self) {
+        self.reports_unasked.increment(1);
     }
 
     pub(crate) fn throttled(&self, cause: Throttle) {

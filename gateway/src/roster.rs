@@ -1,6 +1,7 @@
 //! Which stations may log in: followed from the backend, kept while it is away.
 
 use crate::backend::{BackendClient, Backoff};
+use crate::config::UnknownStations;
 use crate::limits;
 use crate::metrics::carrier_failures;
 use crate::registry::{Leave, Registry};
@@ -35,6 +36,18 @@ impl RosterView {
         self.entries.read().unwrap_or_else(PoisonError::into_inner).get(station_id).cloned()
     }
 
+    /// Whether a station of this key generation may prove itself; `None` if the roster does not know it.
+    pub fn takes_key(&self, station_id: &StationId, key_gen: u16) -> Option<bool> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = entries.get(station_id)?;
+        Some(entry.admission != Admission::Revoked && key_gen >= entry.min_key_gen)
+    }
+
+    /// How many stations it knows.
+    pub fn station_count(&self) -> usize {
+        self.entries.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Takes what has changed, or everything if `whole`.
     pub fn apply(&self, roster: Roster, whole: bool) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
@@ -53,6 +66,7 @@ impl RosterView {
         self: Arc<Self>,
         backend: BackendClient,
         registry: Arc<Registry>,
+        unknown_stations: UnknownStations,
         stop: CancellationToken,
     ) {
         let (failures, _) = carrier_failures();
@@ -86,7 +100,11 @@ impl RosterView {
                     backoff.reset();
                     let is_news = roster.version > known || !is_loaded;
                     let changed: Vec<_> = roster.entries.iter().map(|entry| entry.station_id).collect();
-                    self.apply(roster, known == 0);
+                    let is_whole = known == 0;
+                    self.apply(roster, is_whole);
+                    if is_whole {
+                        self.send_unknown_away(unknown_stations, &registry);
+                    }
                     self.send_away(&changed, &registry);
                     if !is_news {
                         // An answer without news must not become a busy loop.
@@ -104,6 +122,18 @@ impl RosterView {
                         () = stop.cancelled() => return,
                     }
                 }
+            }
+        }
+    }
+
+    /// A whole roster says who is not in it, too.
+    fn send_unknown_away(&self, unknown_stations: UnknownStations, registry: &Registry) {
+        if unknown_stations == UnknownStations::Accept {
+            return;
+        }
+        for session in registry.sessions() {
+            if self.takes_key(&session.station_id, session.epoch.key_gen()).is_none() {
+                session.leave(Leave::Revoked);
             }
         }
     }

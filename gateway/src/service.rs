@@ -1,6 +1,7 @@
 //! What all connections of a gateway share.
 
 use crate::admission::{Admission, Block};
+use crate::announcements::Announcements;
 use crate::budget::{Budget, Level};
 use crate::commands::CommandTable;
 use crate::config::Settings;
@@ -12,7 +13,7 @@ use crate::reasons::Reason;
 use crate::registry::{Registry, locked};
 use crate::telemetry::TelemetryLane;
 use crate::trace::TraceHub;
-use crate::uplink::{Announcements, Uplink};
+use crate::uplink::Uplink;
 use protocol::clock::Clock;
 use protocol::control::InstanceId;
 use protocol::time::Now;
@@ -66,6 +67,7 @@ pub(crate) struct Handshakes {
 pub(crate) struct ConnectionPermits {
     service: Arc<Service>,
     before_login: Option<Block>,
+    is_crowded: bool,
     held_bytes: usize,
 }
 
@@ -88,10 +90,17 @@ impl ConnectionPermits {
             return Err(Reason::BlockHandshakesMax);
         }
         *of_block += 1;
+        let is_crowded = *of_block > service.settings.block_handshakes_max / 2
+            || handshakes.all >= service.settings.handshakes_max / 2;
         handshakes.all += 1;
         drop(handshakes);
         service.connections.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { service: service.clone(), before_login: Some(block), held_bytes: 0 })
+        Ok(Self { service: service.clone(), before_login: Some(block), is_crowded, held_bytes: 0 })
+    }
+
+    /// Whether more than half of the places before login were taken when this one was.
+    pub(crate) const fn is_crowded(&self) -> bool {
+        self.is_crowded
     }
 
     /// So many bytes are held for this connection now.

@@ -9,6 +9,7 @@ use crate::crash;
 use crate::credit::Credit;
 use crate::limits;
 use crate::metrics::TelemetryMetrics;
+use crate::pace::Pace;
 use crate::registry::{SessionHandle, locked};
 use crate::uplink::event_bytes;
 use protocol::clock::Clock;
@@ -156,7 +157,8 @@ impl TelemetryLane {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) {
-        while let Some(entries) = self.next_append(&stop).await {
+        let mut pace = Pace::every_ms(limits::TELEMETRY_PACE_MS);
+        while let Some(entries) = self.next_append(&mut pace, &stop).await {
             let unfolded = entries.iter().map(|entry| entry.batch.unfolded_bytes).sum();
             self.budget.hold(unfolded);
             let stored = self.append(&entries, &*store, &*clock, &stop).await;
@@ -211,11 +213,11 @@ impl TelemetryLane {
         }
     }
 
-    async fn next_append(&self, stop: &CancellationToken) -> Option<Vec<Entry>> {
+    async fn next_append(&self, pace: &mut Pace, stop: &CancellationToken) -> Option<Vec<Entry>> {
         loop {
-            let entries = self.take_append();
-            if !entries.is_empty() {
-                return Some(entries);
+            if !locked(&self.queue).entries.is_empty() {
+                pace.wait(stop).await;
+                return Some(self.take_append());
             }
             tokio::select! {
                 () = self.arrived.notified() => {}
@@ -341,7 +343,11 @@ impl EventCopies {
     /// Appends until `stop`.
     pub async fn carry(self: Arc<Self>, store: Arc<dyn TelemetryStore>, stop: CancellationToken) {
         let mut backoff = Backoff::new();
+        let mut pace = Pace::every_ms(limits::EVENT_COPIES_PACE_MS);
         loop {
+            if locked(&self.queue).len() < limits::EVENT_COPIES_PER_APPEND {
+                pace.wait(&stop).await;
+            }
             let events: Vec<EventRecord> = {
                 let mut queue = locked(&self.queue);
                 let count = queue.len().min(limits::EVENT_COPIES_PER_APPEND);

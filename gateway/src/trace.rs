@@ -59,13 +59,13 @@ impl TraceHub {
 
     /// A station's frame was read.
     pub(crate) fn received(&self, of: Traced, frame: &Frame<'_>) {
-        self.tell(&of.station_id, || of.frame(TraceDirection::FromStation, frame));
+        self.tell(&of, || of.frame(TraceDirection::FromStation, frame));
     }
 
     /// These whole frames are about to be written.
     pub(crate) fn sent(&self, of: Traced, mut bytes: &[u8]) {
         while let Ok(Decoded::Complete { frame, consumed }) = frame::decode(bytes, PAYLOAD_HARD_MAX_BYTES) {
-            self.tell(&of.station_id, || of.frame(TraceDirection::ToStation, &frame));
+            self.tell(&of, || of.frame(TraceDirection::ToStation, &frame));
             bytes = &bytes[consumed..];
         }
     }
@@ -73,18 +73,13 @@ impl TraceHub {
     /// A connection has ended.
     pub(crate) fn closed(&self, of: Traced, reason: &'static str) {
         let Traced { epoch, is_session, at_ms, .. } = of;
-        self.tell(&of.station_id, || TraceLine::Closed {
-            at_ms,
-            epoch,
-            is_session,
-            reason: reason.to_owned(),
-        });
+        self.tell(&of, || TraceLine::Closed { at_ms, epoch, is_session, reason: reason.to_owned() });
     }
 
-    fn tell(&self, station_id: &StationId, line: impl Fn() -> TraceLine) {
+    fn tell(&self, of: &Traced, line: impl Fn() -> TraceLine) {
         let tracers = self.tracers.read().unwrap_or_else(PoisonError::into_inner);
-        for tracer in tracers.iter().filter(|tracer| tracer.station_id == *station_id) {
-            tracer.tell(&line);
+        for tracer in tracers.iter().filter(|tracer| tracer.station_id == of.station_id) {
+            tracer.tell(of.is_session, &line);
         }
     }
 
@@ -124,8 +119,13 @@ impl Traced {
 }
 
 impl Tracer {
-    /// A frame is explained only if there is room for the line.
-    fn tell(&self, line: impl Fn() -> TraceLine) {
+    /// A frame is explained only if there is room for the line. Before the login anybody can say that he is this
+    /// station, so half of the room is for its session.
+    fn tell(&self, is_session: bool, line: impl Fn() -> TraceLine) {
+        if !is_session && self.lines.capacity() <= limits::TRACE_LINES_MAX / 2 {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         if let Some(missed) = self.take_dropped()
             && self.lines.try_send(missed.clone()).is_err()
         {
@@ -324,6 +324,20 @@ mod tests {
         assert!(stream.next().await.is_none());
         drop(stream);
         assert!(!hub.is_active());
+    }
+
+    #[test]
+    fn who_only_says_that_he_is_the_station_leaves_room_for_its_session() {
+        let hub = Arc::new(TraceHub::new());
+        let mut reader = hub.enter(STATION).unwrap();
+        let session = Traced { station_id: STATION, epoch: Epoch(3), is_session: true, at_ms: 9 };
+        hub.sent(Traced { is_session: false, ..session }, &heartbeats(limits::TRACE_LINES_MAX as u32 * 2));
+        hub.closed(session, "link_lost");
+        let mut lines = Vec::new();
+        while let Ok(line) = reader.received.try_recv() {
+            lines.push(line);
+        }
+        assert!(matches!(lines.last(), Some(TraceLine::Closed { .. })), "{:?}", lines.last());
     }
 
     #[test]

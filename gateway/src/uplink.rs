@@ -5,17 +5,17 @@ use crate::budget::{Budget, Shares};
 use crate::crash;
 use crate::credit::Credit;
 use crate::limits;
-use crate::metrics::{UplinkMetrics, carrier_failures};
+use crate::metrics::UplinkMetrics;
+use crate::pace::Pace;
 use crate::registry::{SessionHandle, locked};
 use crate::telemetry::EventCopies;
 use protocol::clock::Clock;
 use protocol::control::{
-    CommandReport, EventBody, InstanceId, ItemResult, SessionOpened, SlotReport, StationEvent,
-    UPLINK_ITEMS_MAX, UplinkBatch, UplinkItem,
+    CommandReport, EventBody, InstanceId, ItemResult, SlotReport, StationEvent, UPLINK_ITEMS_MAX,
+    UplinkBatch, UplinkItem,
 };
 use protocol::message::Window;
 use protocol::types::EventNo;
-use reqwest::StatusCode;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -161,7 +161,8 @@ impl Uplink {
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) {
-        while let Some((items, carriers)) = self.next_batch(&stop).await {
+        let mut pace = Pace::every_ms(limits::UPLINK_PACE_MS);
+        while let Some((items, carriers)) = self.next_batch(&mut pace, &stop).await {
             let batch = UplinkBatch { instance_id, items };
             let Some(results) = self.post(&batch, &backend, &*clock, &stop).await else { return };
             protocol::crash::point(crash::AFTER_UPLINK_POST);
@@ -205,11 +206,15 @@ impl Uplink {
         }
     }
 
-    async fn next_batch(&self, stop: &CancellationToken) -> Option<(Vec<UplinkItem>, Vec<Carrier>)> {
+    async fn next_batch(
+        &self,
+        pace: &mut Pace,
+        stop: &CancellationToken,
+    ) -> Option<(Vec<UplinkItem>, Vec<Carrier>)> {
         loop {
-            let (items, carriers) = self.take_batch();
-            if !items.is_empty() {
-                return Some((items, carriers));
+            if !locked(&self.queue).entries.is_empty() {
+                pace.wait(stop).await;
+                return Some(self.take_batch());
             }
             tokio::select! {
                 () = self.arrived.notified() => {}
@@ -317,99 +322,6 @@ fn acknowledge(items: &[UplinkItem], carriers: &[Carrier]) {
     }
     if let Some((session, through)) = told {
         session.acknowledge_events(through);
-    }
-}
-
-/// Logins that the backend has not been told of.
-///
-/// About two entries for each open session at most: those whose session has ended are skipped at their turn,
-/// and swept out when they have become as many as the others.
-pub struct Announcements {
-    queue: Mutex<Waiting>,
-    arrived: Notify,
-}
-
-#[derive(Default)]
-struct Waiting {
-    entries: VecDeque<Announcement>,
-    sweep_at: usize,
-}
-
-struct Announcement {
-    session: Arc<SessionHandle>,
-    opened: SessionOpened,
-}
-
-impl Default for Announcements {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Announcements {
-    /// Nobody has logged in.
-    pub fn new() -> Self {
-        Self { queue: Mutex::default(), arrived: Notify::new() }
-    }
-
-    /// A station has logged in.
-    pub fn push(&self, session: Arc<SessionHandle>, opened: SessionOpened) {
-        let mut queue = locked(&self.queue);
-        if queue.entries.len() >= queue.sweep_at {
-            queue.entries.retain(|entry| !entry.session.is_closed());
-            queue.sweep_at = queue.entries.len() * 2 + limits::ANNOUNCEMENTS_SWEPT_AT;
-        }
-        queue.entries.push_back(Announcement { session, opened });
-        drop(queue);
-        self.arrived.notify_one();
-    }
-
-    /// One of a few tasks that tell the backend, one call each at a time, until `stop`.
-    pub async fn carry(self: Arc<Self>, backend: BackendClient, stop: CancellationToken) {
-        let (_, failures) = carrier_failures();
-        let mut backoff = Backoff::new();
-        while let Some(announcement) = self.next(&stop).await {
-            match backend.post_session(&announcement.opened).await {
-                Ok(briefing) => {
-                    backoff.reset();
-                    announcement.session.acknowledge_events(briefing.events_through);
-                    announcement.session.brief(&briefing.queries, briefing.query_inventory);
-                }
-                // A station that nobody provisioned, where such are accepted: there is nothing to tell it, ever.
-                Err(CallError::Status(StatusCode::NOT_FOUND)) => backoff.reset(),
-                Err(error) => {
-                    failures.increment(1);
-                    tracing::debug!(%error, station_id = %announcement.opened.station_id, "session not announced");
-                    locked(&self.queue).entries.push_back(announcement);
-                    self.arrived.notify_one();
-                    tokio::select! {
-                        () = backoff.pause() => {}
-                        () = stop.cancelled() => return,
-                    }
-                }
-            }
-        }
-    }
-
-    async fn next(&self, stop: &CancellationToken) -> Option<Announcement> {
-        loop {
-            if stop.is_cancelled() {
-                return None;
-            }
-            let next = locked(&self.queue).entries.pop_front();
-            match next {
-                Some(announcement) if announcement.session.is_closed() => {}
-                Some(announcement) => {
-                    // Pass the wake-up on: one permit may stand for several entries.
-                    self.arrived.notify_one();
-                    return Some(announcement);
-                }
-                None => tokio::select! {
-                    () = self.arrived.notified() => {}
-                    () = stop.cancelled() => return None,
-                },
-            }
-        }
     }
 }
 
@@ -532,28 +444,5 @@ mod tests {
         uplink.finished(&carriers);
         uplink.push_event(&session(1, 3), event(1, 3, 3, 80)).unwrap();
         assert_eq!(budget.held(), bytes * 2);
-    }
-
-    #[test]
-    fn announcements_of_ended_sessions_do_not_pile_up() {
-        let (announcements, open) = (Announcements::new(), session(1, 1));
-        let opened = || SessionOpened {
-            instance_id: InstanceId::nil(),
-            station_id: StationId([1; 16]),
-            epoch: Epoch(1),
-            firmware: String::new(),
-            hardware: String::new(),
-            imei: None,
-            slots: None,
-        };
-        announcements.push(open, opened());
-        for epoch in 0..100_000 {
-            let ended = session(2, epoch);
-            ended.close();
-            announcements.push(ended, opened());
-        }
-        let queue = locked(&announcements.queue);
-        assert!(queue.entries.len() <= limits::ANNOUNCEMENTS_SWEPT_AT + 3, "{}", queue.entries.len());
-        assert!(queue.entries.iter().any(|entry| !entry.session.is_closed()), "who is here is announced");
     }
 }

@@ -143,6 +143,10 @@ impl Scratch {
 
     /// The read buffer, out of the way while the rest of the scratch is in use.
     pub(crate) fn take_read(&mut self) -> Vec<u8> {
+        if self.read.is_empty() {
+            // A turn that panicked took it along.
+            self.read = vec![0; READ_BYTES];
+        }
         std::mem::take(&mut self.read)
     }
 

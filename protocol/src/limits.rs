@@ -59,8 +59,6 @@ pub const FRAME_TIMEOUT_MS: u64 = 15_000;
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 20_000;
 /// A station's modem must open a TCP connection within this time.
 pub const CONNECT_TIMEOUT_MS: u64 = 30_000;
-/// A station that lost its flash waits this long to hear which event numbers it has used.
-pub const BRIEFING_TIMEOUT_MS: u64 = 5_000;
 /// How much later than its founding a command must have been made for a new journal to speak of it.
 pub const FOUNDING_MARGIN_MS: u64 = 2_000;
 /// A station waits no longer than this on an unauthenticated RETRY.

@@ -30,10 +30,10 @@ use protocol::control::{
     self, CommandReport, EventBody, ItemResult, StationEvent, UPLINK_ITEMS_MAX, UplinkAnswer, UplinkBatch,
     UplinkItem,
 };
-use protocol::types::EventNo;
+use protocol::types::{Epoch, EventNo};
 use sea_orm::sea_query::{LockType, OnConflict};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -62,11 +62,7 @@ async fn receive(
     let stations: BTreeSet<StationId> =
         items.iter().filter_map(event_of).map(|event| id(event.station_id)).collect();
     apply_stations(&app, stations).await?;
-    for (item, result) in items.iter().zip(&mut results) {
-        if let UplinkItem::CommandReport(report) = item {
-            *result = apply_report(&app, report).await?;
-        }
-    }
+    apply_reports(&app, &items, &mut results).await?;
     mark_parked(&app, &items, &mut results).await?;
     for result in &results {
         let result = match result {
@@ -172,7 +168,29 @@ pub(super) async fn insert(tx: &Tx, event: &StationEvent) -> Result<ItemResult> 
         .on_conflict(OnConflict::columns(unique).do_nothing().to_owned())
         .exec_without_returning(tx)
         .await?;
-    Ok(if inserted == 1 { ItemResult::Stored } else { ItemResult::Duplicate })
+    if inserted == 1 {
+        return Ok(ItemResult::Stored);
+    }
+    Ok(if is_new_event(tx, event).await? { ItemResult::Parked } else { ItemResult::Duplicate })
+}
+
+/// Whether a station that lost its flash has used an event's number again: what it tells now is not what the book has,
+/// and must not be taken for it. It is kept as an incident.
+async fn is_new_event(tx: &Tx, event: &StationEvent) -> Result<bool> {
+    let stored = station_event::Entity::find()
+        .filter(station_event::Column::StationId.eq(id(event.station_id)))
+        .filter(station_event::Column::EventNo.eq(number(event.event_no)?))
+        .one(tx)
+        .await?;
+    let Some(stored) = stored else { return Ok(false) };
+    let is_of_another_flash = Epoch(stored.epoch.unsigned_abs()).key_gen() != event.epoch.key_gen();
+    if !is_of_another_flash || stored.body == serde_json::to_value(&event.body)? {
+        return Ok(false);
+    }
+    let key = format!("{}:{}:{}", event.station_id, event.event_no, event.epoch.key_gen());
+    let about = About { station: Some(id(event.station_id)), ..About::default() };
+    incidents::report(tx, IncidentKind::EventParked, key, about, serde_json::to_value(event)?).await?;
+    Ok(true)
 }
 
 /// An event of a station that the book does not have: kept as an incident, so that nothing is lost.
@@ -309,6 +327,36 @@ pub(super) async fn apply(tx: &Tx, event: station_event::Model) -> Result<Vec<Ap
         .exec(tx)
         .await?;
     Ok(applied)
+}
+
+/// Applies the stations' reports beside each other, those of one station in their order.
+async fn apply_reports(app: &App, items: &[UplinkItem], results: &mut [ItemResult]) -> Result<()> {
+    let mut reports: BTreeMap<StationId, Vec<(usize, CommandReport)>> = BTreeMap::new();
+    for (at, item) in items.iter().enumerate() {
+        if let UplinkItem::CommandReport(report) = item {
+            reports.entry(id(report.station_id)).or_default().push((at, report.clone()));
+        }
+    }
+    let mut applied = stream::iter(reports.into_values())
+        .map(|of_station| apply_reports_of(app.clone(), of_station))
+        .buffer_unordered(limits::INBOX_STATIONS_AT_ONCE);
+    while let Some(of_station) = applied.next().await {
+        for (at, result) in of_station? {
+            results[at] = result;
+        }
+    }
+    Ok(())
+}
+
+async fn apply_reports_of(
+    app: App,
+    of_station: Vec<(usize, CommandReport)>,
+) -> Result<Vec<(usize, ItemResult)>> {
+    let mut results = Vec::with_capacity(of_station.len());
+    for (at, report) in of_station {
+        results.push((at, apply_report(&app, &report).await?));
+    }
+    Ok(results)
 }
 
 /// A report has no number and no row: if it is lost, the station is asked again.

@@ -24,7 +24,16 @@ pub(crate) async fn verdict(
     verdict: Verdict,
     moment: Moment,
 ) -> Result<Applied> {
-    learn_from(tx, station, cmd_id, about::Event::Verdict(verdict), moment).await
+    let event = about::Event::Verdict(verdict);
+    if let Some(applied) = learn_from(tx, station, cmd_id, event, moment).await? {
+        return Ok(applied);
+    }
+    // The book has forgotten it, for example after a restore: people must look.
+    let about = About { station: Some(station), ..About::default() };
+    let detail =
+        serde_json::json!({ "command": cmd_id, "learned": format!("{event:?}"), "at": moment.happened_at });
+    incidents::report(tx, IncidentKind::LateEvidence, format!("unknown:{cmd_id}"), about, detail).await?;
+    Ok(Applied::default())
 }
 
 /// Applies what `station` says outside of it: a receipt, or the answer to a question.
@@ -41,7 +50,8 @@ pub(crate) async fn report(
         ReportedState::NeverSeen => about::Event::NeverSeen,
         ReportedState::Evicted => about::Event::Evicted,
     };
-    learn_from(tx, station, cmd_id, event, moment).await
+    // Of what the book has forgotten the durable verdict tells, in the event lane.
+    Ok(learn_from(tx, station, cmd_id, event, moment).await?.unwrap_or_default())
 }
 
 /// Applies what this side learned by itself: from a gateway, or from the clock.
@@ -52,24 +62,19 @@ pub(crate) async fn learn(tx: &Tx, cmd_id: CommandId, event: about::Event) -> Re
     apply(tx, row, event, moment).await
 }
 
+/// Nothing if the book does not know the command.
 async fn learn_from(
     tx: &Tx,
     station: StationId,
     cmd_id: CommandId,
     event: about::Event,
     moment: Moment,
-) -> Result<Applied> {
-    let Some(row) = command::Entity::find_by_id(cmd_id).one(tx).await? else {
-        // The book has forgotten it, for example after a restore: people must look.
-        let about = About { station: Some(station), ..About::default() };
-        let detail = serde_json::json!({ "command": cmd_id, "learned": format!("{event:?}"), "at": moment.happened_at });
-        incidents::report(tx, IncidentKind::LateEvidence, format!("unknown:{cmd_id}"), about, detail).await?;
-        return Ok(Applied::default());
-    };
+) -> Result<Option<Applied>> {
+    let Some(row) = command::Entity::find_by_id(cmd_id).one(tx).await? else { return Ok(None) };
     if row.station_id != station {
         return Err(Error::internal(format!("station {station} speaks of {cmd_id}, which it was not given")));
     }
-    apply(tx, row, event, moment).await
+    apply(tx, row, event, moment).await.map(Some)
 }
 
 async fn apply(tx: &Tx, row: command::Model, event: about::Event, moment: Moment) -> Result<Applied> {

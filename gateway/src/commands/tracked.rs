@@ -15,6 +15,7 @@ pub struct Tracked {
     phase: AtomicU8,
     pub(super) sent_at_ms: AtomicU64,
     pub(super) ended_at_ms: AtomicU64,
+    /// Told when it has ended.
     pub(super) changed: Notify,
 }
 
@@ -66,7 +67,7 @@ impl Phase {
 }
 
 impl Tracked {
-    pub(super) fn new(id: CommandId, offer: CommandOffer, now_ms: u64) -> Self {
+    pub(crate) fn new(id: CommandId, offer: CommandOffer, now_ms: u64) -> Self {
         Self {
             id,
             offer,
@@ -84,7 +85,8 @@ impl Tracked {
     pub(super) fn advance(&self, from: Phase, to: Phase) -> bool {
         let moved =
             self.phase.compare_exchange(from.code(), to.code(), Ordering::AcqRel, Ordering::Acquire).is_ok();
-        if moved {
+        // Whoever waits waits for the end; to be woken before costs the command a switch of threads.
+        if moved && matches!(to, Phase::Answered | Phase::Unsent(_)) {
             self.changed.notify_waiters();
         }
         moved

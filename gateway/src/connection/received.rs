@@ -8,7 +8,7 @@ use crate::reasons::Reason;
 use crate::registry::{Leave, NotAccepted, SessionHandle};
 use crate::telemetry::ArrivedBatch;
 use protocol::control::{CommandReport, EventBody, ReportedState, SessionOpened, StationEvent};
-use protocol::message::{Hello, JournalState, Message, Reconnect, Telemetry};
+use protocol::message::{Hello, JournalState, Message, Reconnect, RetryReason, Telemetry};
 use protocol::session::gateway::{Received, Terms};
 use protocol::time::Now;
 use protocol::types::{CommandId, EventNo};
@@ -22,6 +22,7 @@ impl Connection {
             Received::Proven { .. } => self.handle_proven(now),
             Received::Telemetry(telemetry) => self.handle_telemetry(&telemetry, payload, now),
             Received::Event(event_no, message) => self.handle_event(event_no, &message, now),
+            Received::CommandReceipt(_) | Received::CommandState(_) if !self.takes_report(now) => {}
             Received::CommandReceipt(receipt) => {
                 self.service.commands.received(&receipt.cmd_id);
                 self.report(receipt.cmd_id, ReportedState::from(&receipt), now);
@@ -87,7 +88,15 @@ impl Connection {
                     self.service.metrics.takeovers.increment(1);
                     replaced.leave(Leave::TakenOver);
                 }
+                // Whoever was revoked, or is sent away, between the look and the entry has this session in no list.
+                let still = self.service.admission.judge_proven(&hello.station_id, hello.epoch, imei);
                 self.session.welcome(self.terms(accepted.is_flapping));
+                if let Err(refusal) = still {
+                    handle.leave(match refusal.reason {
+                        RetryReason::Draining => Leave::Stopped,
+                        _ => Leave::Revoked,
+                    });
+                }
             }
         }
         self.permits.logged_in();
@@ -164,6 +173,20 @@ impl Connection {
         };
         Parked::send_event(&mut self.parked, &self.service, handle, event);
         self.leave_if_finished(now);
+    }
+
+    /// Reports need no window, so each must have been asked for: a station that tells more would fill the backend's
+    /// time with them.
+    fn takes_report(&mut self, now: Now) -> bool {
+        let is_due = self.reports_due > 0;
+        self.reports_due = self.reports_due.saturating_sub(1);
+        if !is_due {
+            self.service.metrics.report_unasked();
+            if let Some(left_out) = self.service.lines.said.next(now.monotonic_ms) {
+                tracing::warn!(station_id = %self.session.station_id(), left_out, "a report that nobody asked for");
+            }
+        }
+        is_due
     }
 
     fn report(&self, cmd_id: CommandId, report: ReportedState, now: Now) {

@@ -1,10 +1,15 @@
 //! Bytes from nowhere, from half a station, and from a forger: counters move and nothing else.
 
 use crate::harness::{Identity, PresenceLines, Station, World, eventually, next_command_id};
+use protocol::clock::{Clock, SystemClock};
 use protocol::control::PresenceLine;
 use protocol::crypto::{SessionKey, SessionKeys};
 use protocol::frame::MessageType;
-use protocol::message::Message;
+use protocol::message::{CmdState, JournalState, Message};
+use protocol::types::CommandId;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::io::AsyncWriteExt;
 
 #[tokio::test]
@@ -123,7 +128,7 @@ async fn a_frame_out_of_sequence_ends_the_session() {
     let (_, mut station) = world.session().await;
     station.seq_out += 1;
     station.send(Message::Heartbeat).await;
-    assert_eq!(station.wait_for_close().await, [MessageType::ERROR]);
+    assert_eq!(station.wait_for_close().await.last(), Some(&MessageType::ERROR));
 }
 
 #[tokio::test]
@@ -210,6 +215,120 @@ async fn a_station_that_does_not_read_gets_no_command_and_is_closed() {
     }
     let answer = world.offer(next_command_id(), &world.eject(identity.station_id)).await;
     assert_eq!(answer.state, protocol::control::DeliveryState::Unsent);
+}
+
+#[tokio::test]
+async fn who_is_silent_does_not_hold_the_places_that_stations_need() {
+    let world = World::with(|settings| settings.block_handshakes_max = 4).await;
+    let mut silent = Vec::new();
+    for taken in 1..=4 {
+        let mut peer = Station::connect(world.gateway.station_addr()).await;
+        peer.write(&[0xC5]).await;
+        silent.push(peer);
+        eventually("it waits", || world.gateway.connections() == taken).await;
+    }
+    let (early, mut late) = (silent.remove(0), silent.remove(2));
+    end_of(&mut late).await;
+    let mut byte = [0];
+    let is_open = early.stream.try_read(&mut byte).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    assert!(is_open, "who came while there was room has the usual time");
+    drop((silent, late));
+    eventually("its place is free", || world.gateway.connections() == 1).await;
+    let mut identity = world.approved_station().await;
+    world.log_in(&mut identity).await.expect_alive().await;
+}
+
+#[tokio::test]
+async fn reports_that_nobody_asked_for_reach_nobody() {
+    let world = World::new().await;
+    let (identity, mut station) = world.session().await;
+    for _ in 0..20 {
+        station.send(never_seen(next_command_id())).await;
+    }
+    station.expect_alive().await;
+    let id = next_command_id();
+    world.offer(id, &world.eject(identity.station_id)).await;
+    station.next_command().await;
+    station.send_receipt(id).await;
+    // One answer to one question: the second is nobody's.
+    station.send(never_seen(next_command_id())).await;
+    station.send_event(1).await;
+    station.wait_for_events_through(1).await;
+    let reports = world.backend.reports(identity.station_id);
+    assert_eq!(reports.iter().map(|report| report.cmd_id).collect::<Vec<_>>(), [id]);
+}
+
+#[tokio::test]
+async fn a_fault_of_ours_ends_one_session_as_any_other_end_would_and_harms_no_neighbour() {
+    let clock = Arc::new(FragileClock::default());
+    let world = World::with_clock(clock.clone(), |_| {}).await;
+    let (mut neighbour_identity, mut neighbour) = world.session().await;
+    let (identity, mut station) = world.session().await;
+    let mut lines = PresenceLines::follow(&world).await;
+    clock.breaks_at(1);
+    station.send(Message::Heartbeat).await;
+    let reason = lines.next_that(|line| match line {
+        PresenceLine::Gone { station_id, reason, .. } if *station_id == identity.station_id => {
+            Some(reason.clone())
+        }
+        _ => None,
+    });
+    assert_eq!(reason.await, "internal");
+    let answer = world.offer(next_command_id(), &world.eject(identity.station_id)).await;
+    assert_eq!(
+        answer.state,
+        protocol::control::DeliveryState::Unsent,
+        "nobody takes it for one that listens"
+    );
+
+    // In the midst of what it reads: the buffer of the worker is lent out.
+    let mut peer = Station::connect(world.gateway.station_addr()).await;
+    eventually("it waits", || world.gateway.connections() == 2).await;
+    let hello = peer.encode(Message::Hello(Identity { conn_no: 9, ..identity.clone() }.hello()));
+    clock.breaks_at(2);
+    peer.write(&hello).await;
+    peer.wait_for_close().await;
+    neighbour.expect_alive().await;
+    world.log_in(&mut neighbour_identity).await.expect_alive().await;
+}
+
+/// A clock that fails once in a worker's thread: a fault in the midst of a connection's turn.
+struct FragileClock {
+    inner: SystemClock,
+    looks_left: AtomicU32,
+}
+
+impl Default for FragileClock {
+    fn default() -> Self {
+        Self { inner: SystemClock::new(), looks_left: AtomicU32::new(0) }
+    }
+}
+
+impl FragileClock {
+    /// At the so-manieth look from now.
+    fn breaks_at(&self, look: u32) {
+        self.looks_left.store(look, Ordering::SeqCst);
+    }
+}
+
+impl Clock for FragileClock {
+    fn monotonic_ms(&self) -> u64 {
+        let is_worker = std::thread::current().name().is_some_and(|name| name.starts_with("stations-"));
+        if is_worker {
+            let left =
+                self.looks_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+            assert_ne!(left, Ok(1), "this clock fails for a test");
+        }
+        self.inner.monotonic_ms()
+    }
+
+    fn wall_us(&self) -> u64 {
+        self.inner.wall_us()
+    }
+}
+
+fn never_seen(cmd_id: CommandId) -> Message<'static> {
+    Message::CmdState(CmdState { cmd_id, state: JournalState::NeverSeen, duplicate: false })
 }
 
 async fn end_of(station: &mut Station) {

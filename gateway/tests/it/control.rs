@@ -80,7 +80,7 @@ async fn presence_is_a_snapshot_and_then_its_changes() {
     let (mut second, station) = world.session().await;
     let PresenceLine::Station(arrived) = lines.next().await else { panic!("an arrival") };
     assert_eq!((arrived.station_id, arrived.epoch), (second.station_id, station.epoch));
-    let newer = world.log_in(&mut second).await;
+    let mut newer = world.log_in(&mut second).await;
     let PresenceLine::Station(replaced) = lines.next().await else { panic!("a take-over") };
     assert_eq!((replaced.station_id, replaced.epoch), (second.station_id, newer.epoch));
     let gone = |line: PresenceLine| match line {
@@ -89,6 +89,8 @@ async fn presence_is_a_snapshot_and_then_its_changes() {
     };
     // Why the older one ended is told, too; its epoch says that it is not the one that is here.
     assert_eq!(gone(lines.next().await), (second.station_id, "replaced".to_owned(), station.epoch));
+    // A socket that is closed with bytes unread is reset.
+    newer.wait_for_events_through(0).await;
     drop(newer);
     assert_eq!(gone(lines.next().await), (second.station_id, "peer_closed".to_owned(), replaced.epoch));
     assert!(matches!(lines.next().await, PresenceLine::Tick { .. }), "the stream lives in silence");

@@ -31,7 +31,7 @@ async fn while_the_backend_is_away_telemetry_goes_on_and_events_come_later_once(
     station.send_samples(0, 3).await;
     station.wait_for_samples_through(2).await;
     station.expect_alive().await;
-    assert!(!world.gateway.health().uplink);
+    eventually("it is known that the backend is away", || !world.gateway.health().uplink).await;
     assert!(world.backend.events(identity.station_id).is_empty());
     world.backend.set_away(false);
     station.wait_for_events_through(5).await;

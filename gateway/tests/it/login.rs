@@ -2,10 +2,12 @@
 
 use crate::harness::{Identity, Refused, Station, World, eventually, master, next_station_id};
 use chautari_gateway::config::UnknownStations;
+use protocol::clock::ManualClock;
 use protocol::control::Admission;
 use protocol::frame::MessageType;
 use protocol::message::RetryReason;
 use protocol::types::Epoch;
+use std::sync::Arc;
 
 #[tokio::test]
 async fn a_known_station_logs_in_and_the_backend_is_told() {
@@ -118,7 +120,7 @@ async fn before_the_first_roster_stations_are_told_to_come_again() {
 
 #[tokio::test]
 async fn a_login_storm_is_answered_with_computed_waits() {
-    let world = World::with(|settings| {
+    let world = World::with_clock(Arc::new(ManualClock::at(1_800_000_000_000)), |settings| {
         settings.admission.logins_per_s = 1;
         settings.admission.burst = 2;
     })

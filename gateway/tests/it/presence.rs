@@ -34,14 +34,25 @@ async fn a_station_is_suspect_from_an_overdue_receipt_to_its_next_word() {
         .await;
     assert_eq!((suspect.since_ms, suspect.epoch), (NOW_MS + 23_000, here.epoch));
     assert_eq!(suspect.last_seen_ms, NOW_MS, "the last proof of life is older");
-    station.send(Message::Heartbeat).await;
+    // Half a word proves nothing.
+    let heartbeat = station.encode(Message::Heartbeat);
+    let (begin, rest) = heartbeat.split_at(heartbeat.len() / 2);
+    station.write(begin).await;
+    let (_, mut neighbour) = world.session().await;
+    neighbour.expect_alive().await;
+    clock.advance_ms(1_000);
+    station.write(rest).await;
     let trusted = lines
         .next_that(|line| match line {
-            PresenceLine::Station(station) if !station.suspect => Some(station.clone()),
+            PresenceLine::Station(station)
+                if station.station_id == identity.station_id && !station.suspect =>
+            {
+                Some(station.clone())
+            }
             _ => None,
         })
         .await;
-    assert_eq!((trusted.since_ms, trusted.last_seen_ms), (here.since_ms, NOW_MS + 23_000));
+    assert_eq!((trusted.since_ms, trusted.last_seen_ms), (here.since_ms, NOW_MS + 24_000));
 }
 
 #[tokio::test]

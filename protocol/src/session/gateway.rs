@@ -195,6 +195,12 @@ impl GatewaySession {
         }
     }
 
+    /// The login gets less time than [`HANDSHAKE_TIMEOUT_MS`], counted from now.
+    pub fn hurry(&mut self, timeout_ms: u64) {
+        let deadline = Deadline::after(self.now.monotonic_ms, timeout_ms);
+        self.handshake_deadline = self.handshake_deadline.min(deadline);
+    }
+
     // Inputs
 
     /// A whole frame arrived.

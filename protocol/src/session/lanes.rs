@@ -96,8 +96,16 @@ impl<Key: Copy + Default + PartialOrd> InFlight<Key> {
         self.used -= freed as u8;
     }
 
-    /// Whether at least half of the window is on its way: an ACK should not wait for more.
-    pub(super) fn is_half_used(&self) -> bool {
+    /// All frames up to `through` are durable. Answers whether it is worth waiting for the rest before this is told: not
+    /// if the window was filling up, because the station may be waiting for it, nor if nothing is left on its way.
+    pub(super) fn free_through_and_wait(&mut self, through: Key) -> bool {
+        let was_half_used = self.is_half_used();
+        self.free_through(through);
+        !was_half_used && !self.is_empty()
+    }
+
+    /// Whether at least half of the window is on its way.
+    fn is_half_used(&self) -> bool {
         self.used * 2 >= self.frames_max || self.bytes_used() * 2 >= self.bytes_max as usize
     }
 

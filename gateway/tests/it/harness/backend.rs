@@ -91,7 +91,7 @@ impl FakeBackend {
             books
                 .roster
                 .iter()
-                .any(|(version, entry)| entry.station_id == station_id && *version <= books.followed)
+                .any(|(version, entry)| entry.station_id == station_id && *version < books.followed)
         })
         .await;
     }

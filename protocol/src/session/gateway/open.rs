@@ -189,9 +189,7 @@ impl GatewaySession {
     pub fn acknowledge_events(&mut self, through: EventNo, now: Now) {
         self.now = now;
         if let Phase::Open(open) = &mut self.phase {
-            // A window that is filling up must not wait: the station may be waiting for it.
-            let waits = !open.events.is_half_used();
-            open.events.free_through(through);
+            let waits = open.events.free_through_and_wait(through);
             open.events_through = open.events_through.max(through);
             open.is_briefed = true;
             open.acknowledge(waits, now.monotonic_ms);
@@ -202,8 +200,7 @@ impl GatewaySession {
     pub fn acknowledge_samples(&mut self, through: SamplePoint, now: Now) {
         self.now = now;
         if let Phase::Open(open) = &mut self.phase {
-            let waits = !open.samples.is_half_used();
-            open.samples.free_through(through.sample_no);
+            let waits = open.samples.free_through_and_wait(through.sample_no);
             open.samples_through = open.samples_through.max(Some(through));
             open.acknowledge(waits, now.monotonic_ms);
         }

@@ -56,7 +56,6 @@ pub(super) struct Open {
     pub(super) is_inventory_due: bool,
     /// Events may go out: event numbers are known to be ahead of what the gateway has stored.
     pub(super) is_briefed: bool,
-    pub(super) briefing_deadline: Deadline,
     /// When the gateway was asked for the time and has not answered.
     pub(super) time_asked_at_ms: Option<u64>,
     pub(super) is_heartbeat_due: bool,
@@ -65,7 +64,7 @@ pub(super) struct Open {
     pub(super) inventory_deadline: Deadline,
     pub(super) time_deadline: Deadline,
     keepalive_ms: u64,
-    /// Taken off the keepalive so that stations do not beat in step.
+    /// Taken off the keepalive once, so that stations do not beat in step.
     phase_ms: u64,
     sent_at_ms: u64,
     heard_at_ms: u64,
@@ -89,7 +88,6 @@ impl Open {
             last_sent: EventNo(0),
             is_inventory_due: true,
             is_briefed: true,
-            briefing_deadline: Deadline::NEVER,
             time_asked_at_ms: None,
             is_heartbeat_due: false,
             is_time_due: false,
@@ -114,6 +112,7 @@ impl Open {
 
     pub(super) const fn beat(&mut self, uptime_ms: u64) {
         self.beat_at_ms = uptime_ms;
+        self.phase_ms = 0;
         self.is_heartbeat_due = false;
     }
 
@@ -178,10 +177,6 @@ impl Open {
         if self.drain_deadline.is_over(uptime_ms) {
             return Some(CloseReason::Drained);
         }
-        if self.briefing_deadline.is_over(uptime_ms) {
-            self.briefing_deadline = Deadline::NEVER;
-            self.is_briefed = true;
-        }
         if self.heartbeat_deadline().is_over(uptime_ms) {
             self.is_heartbeat_due = true;
         }
@@ -199,7 +194,6 @@ impl Open {
     fn next_deadline(&self) -> Deadline {
         self.liveness_deadline()
             .min(self.drain_deadline)
-            .min(self.briefing_deadline)
             .min(self.heartbeat_deadline())
             .min(self.time_deadline)
             .min(self.inventory_deadline)

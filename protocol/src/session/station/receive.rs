@@ -5,7 +5,7 @@ use super::link::{Link, Open};
 use super::{Board, Say, StationSession};
 use crate::crypto::{LinkMode, SessionKey, Transcript};
 use crate::frame::{Direction, Frame, Header, MessageType, Protection};
-use crate::limits::{BRIEFING_TIMEOUT_MS, RETRY_UNAUTHENTICATED_MAX_MS};
+use crate::limits::RETRY_UNAUTHENTICATED_MAX_MS;
 use crate::message::{
     Ack, AlarmCode, Body, Challenge, Command, CommandKind, Error, ErrorClass, Goaway, JournalState, Message,
     Retry, Time, Verdict, Welcome,
@@ -109,7 +109,7 @@ impl<const SAMPLES: usize> StationSession<SAMPLES> {
             return Err(CloseReason::Malformed);
         }
         let asked_at_ms = *proof_sent_at_ms;
-        // Up to a quarter of the keepalive, so that the fleet's heartbeats spread out and none comes late.
+        // The first one comes up to a quarter of the keepalive early: the fleet's heartbeats spread out, and none is late.
         let phase_ms = self.dice.below(u64::from(welcome.keepalive_s) * 250);
         let mut open = Open::new(login, keys.clone(), welcome, phase_ms, self.uptime_ms);
         open.inventory_deadline = Deadline::after(self.uptime_ms, self.settings.inventory_interval_ms);
@@ -117,7 +117,6 @@ impl<const SAMPLES: usize> StationSession<SAMPLES> {
         if board.flash.journal_horizon_ms().is_none() {
             // The flash is new to this identity. If another one was lost, its event numbers must not be used again.
             open.is_briefed = false;
-            open.briefing_deadline = Deadline::after(self.uptime_ms, BRIEFING_TIMEOUT_MS);
         }
         self.link = Link::Open(open);
         self.samples.open(welcome.sample_window);
@@ -226,7 +225,6 @@ impl<const SAMPLES: usize> StationSession<SAMPLES> {
         if let Some(through) = ack.events_through {
             open.events.free_through(through);
             let was_briefed = core::mem::replace(&mut open.is_briefed, true);
-            open.briefing_deadline = Deadline::NEVER;
             if through > self.last_event {
                 self.catch_up_events(through, board);
             } else if !was_briefed && through > EventNo(0) {

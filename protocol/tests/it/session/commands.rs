@@ -269,6 +269,31 @@ fn a_lost_flash_loses_no_event_of_a_young_station() {
     assert_eq!(inserted.count(), 2);
 }
 
+/// A number that is used twice would be acknowledged as the old event: the return of a bank would be gone.
+#[test]
+fn a_station_that_lost_its_flash_waits_for_its_briefing_however_long_the_backend_is_away() {
+    let mut pair = Pair::open();
+    pair.advance(1_000);
+    let before = pair.backend.events.clone();
+    pair.board.flash = MemoryFlash::lost();
+    pair.backend.accepted = None;
+    pair.backend.is_away = true;
+    pair.power_cycle();
+    pair.insert(2, bank(9));
+    pair.connect();
+    pair.advance(600_000);
+    assert_eq!(pair.backend.events, before);
+    pair.power_cycle();
+    pair.connect();
+    pair.advance(600_000);
+    assert_eq!(pair.backend.events, before, "nor in a later session");
+    pair.backend.is_away = false;
+    pair.brief();
+    pair.advance(1_000);
+    let inserted = pair.backend.events.values().filter(|event| event.contains("BankInserted"));
+    assert_eq!((inserted.count(), pair.backend.duplicates), (1, 0));
+}
+
 #[test]
 fn kinds_that_move_nothing_are_done_too() {
     let mut pair = Pair::open();

@@ -47,6 +47,8 @@ pub(super) struct Backend {
     pub(super) accepted: Option<Epoch>,
     pub(super) stores_events: bool,
     pub(super) stores_samples: bool,
+    /// It cannot say what it has stored.
+    pub(super) is_away: bool,
 }
 
 /// The world: one station, one gateway, one wire.
@@ -447,7 +449,10 @@ impl Pair {
     }
 
     /// After the login: what is stored, and what is in doubt.
-    fn brief(&mut self) {
+    pub(super) fn brief(&mut self) {
+        if self.backend.is_away {
+            return;
+        }
         let now = self.now();
         let through = self.backend.events.keys().next_back().copied().unwrap_or_default();
         if let Some(gateway) = &mut self.gateway {

@@ -1,0 +1,289 @@
+//! The part of a session that others reach through the registry.
+
+use super::locked;
+use crate::commands::Tracked;
+use crate::limits;
+use futures::task::AtomicWaker;
+use protocol::control::{Briefing, ProofOfLife, StationPresence};
+use protocol::message::SamplePoint;
+use protocol::types::{CommandId, Epoch, EventNo, StationId};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+
+/// The part of a session that others may touch: its inbox and its vital signs.
+///
+/// The connection's task is the only reader of the inbox. Whoever puts something in wakes it.
+/// All entries are bounded: acknowledgements keep the highest number only, commands by the
+/// table's limit per station, queries by [`limits::BRIEFING_QUERIES_MAX`].
+pub struct SessionHandle {
+    /// Who.
+    pub station_id: StationId,
+    /// Its rank.
+    pub epoch: Epoch,
+    /// Session start, Unix milliseconds.
+    pub since_ms: u64,
+    last_seen_ms: AtomicU64,
+    rtt_ms: AtomicU32,
+    /// Since when the station is suspect, Unix milliseconds; 0 while it is not.
+    suspect_ms: AtomicU64,
+    pending: AtomicBool,
+    inbox: Mutex<Inbox>,
+    waker: AtomicWaker,
+}
+
+/// What others ask of a session. Taken as a whole by its connection.
+#[derive(Default)]
+pub struct Inbox {
+    /// Commands to write, oldest first.
+    pub commands: Vec<Arc<Tracked>>,
+    /// Commands to ask for.
+    pub queries: Vec<CommandId>,
+    /// All events up to this one are stored; zero tells a station that lost its flash that none is.
+    pub events_through: Option<EventNo>,
+    /// All samples of a boot up to this one are stored.
+    pub samples_through: Vec<SamplePoint>,
+    /// The station shall send its slot table.
+    pub query_inventory: bool,
+    /// The session shall end.
+    pub leave: Option<Leave>,
+    closed: bool,
+}
+
+/// Why a session is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// A session with a higher epoch of the same station is here.
+    TakenOver,
+    /// The gateway drains: GOAWAY first, the socket closes at the deadline.
+    Drained,
+    /// The station may no longer log in.
+    Revoked,
+    /// Two devices use this identity.
+    Quarantined,
+    /// The gateway stops now.
+    Stopped,
+}
+
+impl SessionHandle {
+    /// A session that starts now.
+    pub fn new(station_id: StationId, epoch: Epoch, since_ms: u64) -> Self {
+        Self {
+            station_id,
+            epoch,
+            since_ms,
+            last_seen_ms: AtomicU64::new(since_ms),
+            rtt_ms: AtomicU32::new(u32::MAX),
+            suspect_ms: AtomicU64::new(0),
+            pending: AtomicBool::new(false),
+            inbox: Mutex::new(Inbox::default()),
+            waker: AtomicWaker::new(),
+        }
+    }
+
+    /// Queues a command. Gives it back if the session has ended.
+    pub fn push_command(&self, command: Arc<Tracked>) -> Result<(), Arc<Tracked>> {
+        let mut inbox = locked(&self.inbox);
+        if inbox.closed {
+            return Err(command);
+        }
+        inbox.commands.push(command);
+        drop(inbox);
+        self.wake();
+        Ok(())
+    }
+
+    /// Tells the station, soon, that its events up to `through` are stored.
+    pub fn acknowledge_events(&self, through: EventNo) {
+        self.put(|inbox| inbox.events_through = inbox.events_through.max(Some(through)));
+    }
+
+    /// Tells the station, soon, that its samples up to `through` are stored.
+    pub fn acknowledge_samples(&self, through: SamplePoint) {
+        self.put(|inbox| {
+            match inbox.samples_through.iter_mut().find(|known| known.boot_no == through.boot_no) {
+                Some(known) => known.sample_no = known.sample_no.max(through.sample_no),
+                None => inbox.samples_through.push(through),
+            }
+        });
+    }
+
+    /// Tells what is stored, and asks for commands in doubt and, if wanted, for the slot table.
+    pub fn brief(&self, briefing: &Briefing) {
+        self.put(|inbox| {
+            inbox.events_through = inbox.events_through.max(Some(briefing.events_through));
+            for query in &briefing.queries {
+                if inbox.queries.len() < limits::BRIEFING_QUERIES_MAX && !inbox.queries.contains(query) {
+                    inbox.queries.push(*query);
+                }
+            }
+            inbox.query_inventory |= briefing.query_inventory;
+        });
+    }
+
+    /// Asks the session to end. A taken-over or revoked session stays so.
+    pub fn leave(&self, why: Leave) {
+        self.put(|inbox| {
+            if matches!(inbox.leave, None | Some(Leave::Drained)) {
+                inbox.leave = Some(why);
+            }
+        });
+    }
+
+    /// Wakes the connection's task, for example because a lane has room again.
+    pub fn wake(&self) {
+        self.pending.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// Whether the session has ended.
+    pub fn is_closed(&self) -> bool {
+        locked(&self.inbox).closed
+    }
+
+    /// When the station was last heard of, Unix milliseconds.
+    pub fn last_seen_ms(&self) -> u64 {
+        self.last_seen_ms.load(Ordering::Relaxed)
+    }
+
+    /// What followers are told of it.
+    pub fn presence(&self) -> StationPresence {
+        let suspect_ms = self.suspect_ms.load(Ordering::Relaxed);
+        StationPresence {
+            station_id: self.station_id,
+            epoch: self.epoch,
+            suspect: suspect_ms > 0,
+            since_ms: if suspect_ms > 0 { suspect_ms } else { self.since_ms },
+            last_seen_ms: self.last_seen_ms(),
+            rtt_ms: self.round_trip_ms(),
+        }
+    }
+
+    /// When it was last heard of.
+    pub fn proof_of_life(&self) -> ProofOfLife {
+        ProofOfLife {
+            station_id: self.station_id,
+            epoch: self.epoch,
+            last_seen_ms: self.last_seen_ms(),
+            rtt_ms: self.round_trip_ms(),
+        }
+    }
+
+    fn round_trip_ms(&self) -> Option<u32> {
+        Some(self.rtt_ms.load(Ordering::Relaxed)).filter(|rtt_ms| *rtt_ms != u32::MAX)
+    }
+
+    /// For the connection: be woken by the next entry.
+    pub fn register(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    /// For the connection: whether [`Self::take`] would answer something.
+    pub fn has_pending(&self) -> bool {
+        self.pending.load(Ordering::Acquire)
+    }
+
+    /// For the connection: everything that came since the last call. Without `commands`
+    /// these stay, because the socket takes no more bytes now. So they do in a session that must end, for the one
+    /// that may follow it.
+    pub fn take(&self, commands: bool) -> Option<Inbox> {
+        if !self.pending.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        let mut inbox = locked(&self.inbox);
+        let mut taken = std::mem::take(&mut *inbox);
+        inbox.closed = taken.closed;
+        let ends = taken.leave.is_some_and(|leave| leave != Leave::Drained);
+        if (ends || !commands) && !taken.commands.is_empty() {
+            std::mem::swap(&mut inbox.commands, &mut taken.commands);
+            self.pending.store(true, Ordering::Release);
+        }
+        Some(taken)
+    }
+
+    /// For the connection: no more entries; answers the commands that were never written.
+    pub fn close(&self) -> Vec<Arc<Tracked>> {
+        let mut inbox = locked(&self.inbox);
+        inbox.closed = true;
+        std::mem::take(&mut inbox.commands)
+    }
+
+    /// The station was heard of at `at_ms`, Unix milliseconds.
+    pub fn seen(&self, at_ms: u64) {
+        self.last_seen_ms.store(at_ms, Ordering::Relaxed);
+    }
+
+    /// The last measured round trip.
+    pub fn measured(&self, rtt_ms: u32) {
+        self.rtt_ms.store(rtt_ms, Ordering::Relaxed);
+    }
+
+    /// A sign of life is overdue since `at_ms`, Unix milliseconds. Answers whether that is news.
+    pub fn suspect(&self, at_ms: u64) -> bool {
+        self.suspect_ms.compare_exchange(0, at_ms.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// The station has answered. Answers whether that is news.
+    pub fn trust(&self) -> bool {
+        // Nearly always it was trusted, and a look is cheaper than a write.
+        self.suspect_ms.load(Ordering::Relaxed) > 0 && self.suspect_ms.swap(0, Ordering::Relaxed) > 0
+    }
+
+    fn put(&self, change: impl FnOnce(&mut Inbox)) {
+        let mut inbox = locked(&self.inbox);
+        if inbox.closed {
+            return;
+        }
+        change(&mut inbox);
+        drop(inbox);
+        self.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATION: StationId = StationId([7; 16]);
+
+    fn session(epoch: u64) -> Arc<SessionHandle> {
+        Arc::new(SessionHandle::new(STATION, Epoch(epoch), 0))
+    }
+
+    #[test]
+    fn a_session_that_must_end_takes_no_command_any_more() {
+        let offer = protocol::control::CommandOffer {
+            station_id: STATION,
+            kind: protocol::control::CommandKind::Eject,
+            slot: Some(1),
+            bank: None,
+            argument: 0,
+            expires_at_ms: 1,
+            max_clock_error_ms: 1,
+            now_ms: 0,
+        };
+        for (leave, takes) in
+            [(Leave::TakenOver, 0), (Leave::Quarantined, 0), (Leave::Revoked, 0), (Leave::Drained, 1)]
+        {
+            let session = session(1);
+            let command = Arc::new(Tracked::new(CommandId([1; 16]), offer.clone(), 0));
+            session.push_command(command).map_err(|_| "closed").unwrap();
+            session.leave(leave);
+            assert_eq!(session.take(true).unwrap().commands.len(), takes, "{leave:?}");
+            assert_eq!(session.close().len(), 1 - takes, "{leave:?}: it finds the next session or is unsent");
+        }
+    }
+
+    #[test]
+    fn acknowledgements_keep_the_highest_number_only() {
+        let session = session(1);
+        session.acknowledge_events(EventNo(4));
+        session.acknowledge_events(EventNo(3));
+        session.acknowledge_samples(SamplePoint { boot_no: 1, sample_no: 9 });
+        session.acknowledge_samples(SamplePoint { boot_no: 1, sample_no: 8 });
+        let inbox = session.take(true).unwrap();
+        assert_eq!(inbox.events_through, Some(EventNo(4)));
+        assert_eq!(inbox.samples_through, [SamplePoint { boot_no: 1, sample_no: 9 }]);
+        assert!(session.take(true).is_none());
+    }
+}
