@@ -21,6 +21,7 @@ mod events;
 mod layout;
 mod open_window;
 mod reading;
+mod rows;
 mod startup;
 mod stations;
 mod window;

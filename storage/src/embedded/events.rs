@@ -1,36 +1,54 @@
 //! Events as rows: columns that a person reads in the sqlite3 shell, the body as JSON.
 
+use super::rows::in_parts;
 use super::{stations, store_error};
 use crate::record::TimeQuality;
 use crate::{EventRecord, StoreError};
 use protocol::types::{Epoch, EventNo, StationId};
-use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Row, Sqlite};
+use std::collections::BTreeMap;
 
-/// Writes one event, and that its station has come so far.
+/// Writes events, and how far their stations have come.
 pub(super) async fn insert(
     connection: &mut SqliteConnection,
-    event: &EventRecord,
+    events: &[EventRecord],
 ) -> Result<(), sqlx::Error> {
-    let body = serde_json::to_string(&event.body).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-    sqlx::query("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
-        .bind(stations::blob(event.station_id))
-        .bind(event.event_no.0 as i64)
-        .bind(event.epoch.0 as i64)
-        .bind(event.happened_at_ms as i64)
-        .bind(text_of(event.time_quality))
-        .bind(event.received_at_ms as i64)
-        .bind(body)
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query(
-        "INSERT INTO stations (station_id, last_event_no) VALUES (?, ?)
-             ON CONFLICT (station_id) DO UPDATE SET last_event_no = max(last_event_no, excluded.last_event_no)",
-    )
-    .bind(stations::blob(event.station_id))
-    .bind(event.event_no.0 as i64)
-    .execute(connection)
-    .await?;
+    for part in in_parts(events) {
+        let rows = vec!["(?, ?, ?, ?, ?, ?, ?)"; part.len()].join(", ");
+        let statement = format!("INSERT INTO events VALUES {rows} ON CONFLICT DO NOTHING");
+        let mut query = sqlx::query::<Sqlite>(AssertSqlSafe(statement));
+        for event in part {
+            let body = serde_json::to_string(&event.body);
+            query = query
+                .bind(stations::blob(event.station_id))
+                .bind(event.event_no.0 as i64)
+                .bind(event.epoch.0 as i64)
+                .bind(event.happened_at_ms as i64)
+                .bind(text_of(event.time_quality))
+                .bind(event.received_at_ms as i64)
+                .bind(body.map_err(|error| sqlx::Error::Encode(Box::new(error)))?);
+        }
+        query.execute(&mut *connection).await?;
+    }
+    let mut last: BTreeMap<StationId, EventNo> = BTreeMap::new();
+    for event in events {
+        let known = last.entry(event.station_id).or_default();
+        *known = (*known).max(event.event_no);
+    }
+    let last: Vec<_> = last.into_iter().collect();
+    for part in in_parts(&last) {
+        let rows = vec!["(?, ?)"; part.len()].join(", ");
+        let statement = format!(
+            "INSERT INTO stations (station_id, last_event_no) VALUES {rows}
+             ON CONFLICT (station_id) DO UPDATE SET last_event_no = max(last_event_no, excluded.last_event_no)"
+        );
+        let mut query = sqlx::query::<Sqlite>(AssertSqlSafe(statement));
+        for (station_id, event_no) in part {
+            query = query.bind(stations::blob(*station_id)).bind(event_no.0 as i64);
+        }
+        query.execute(&mut *connection).await?;
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The one task that writes: many callers' batches, one commit.
 
 use super::open_window::{OpenWindow, failed};
+use super::rows::rows_at_once;
 use super::startup::{Lock, sync_directory};
 use super::stations::{self, StationState};
 use super::window::{self, Window};
@@ -470,10 +471,6 @@ fn news(batches: &[EncodedBatch], events: &[EventRecord]) -> HashMap<StationId, 
     news
 }
 
-/// Rows of one INSERT: binding many rows at once costs a third of binding them one by one. Few
-/// sizes, so that each statement is prepared once.
-const INSERT_SIZES: [usize; 3] = [64, 8, 1];
-
 async fn insert(
     connection: &mut SqliteConnection,
     batches: Vec<EncodedBatch>,
@@ -482,12 +479,10 @@ async fn insert(
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut batches = batches.into_iter();
     while batches.len() > 0 {
-        let size = INSERT_SIZES.into_iter().find(|size| *size <= batches.len()).unwrap_or(1);
+        let size = rows_at_once(batches.len());
         insert_tail(&mut transaction, size, batches.by_ref().take(size)).await?;
     }
-    for event in new_events {
-        events::insert(&mut transaction, event).await?;
-    }
+    events::insert(&mut transaction, new_events).await?;
     protocol::crash::point(crash::BEFORE_COMMIT);
     transaction.commit().await?;
     protocol::crash::point(crash::AFTER_COMMIT);

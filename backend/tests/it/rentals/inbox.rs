@@ -9,7 +9,10 @@ use entities::id::StationId;
 use entities::incident::IncidentKind;
 use entities::rental::RentalStatus;
 use entities::{station, station_event, station_slot};
-use protocol::control::{EventBody, ItemResult, UplinkItem, Verdict};
+use protocol::control::{
+    CommandReport, EventBody, ItemResult, ReportedState, StationEvent, UplinkItem, Verdict,
+};
+use protocol::types::Epoch;
 use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect, Set};
 use serde_json::json;
@@ -57,6 +60,41 @@ async fn a_parked_event_blocks_nobody() {
         let findings = world.findings().await;
         assert!(findings.iter().all(|finding| finding.rule == "inbox"), "{findings:#?}");
         assert_eq!(findings.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_event_whose_number_was_used_again_is_kept_for_people_and_not_taken_for_the_old_one() {
+    for world in World::on_each_backend().await {
+        let a = world.station("A", &[Some(1), None]).await;
+        let old = world.next_event(a, EventBody::SlotState { slot: 1, state: 3 });
+        assert_eq!(world.send(vec![UplinkItem::Event(old.clone())]).await, [ItemResult::Stored]);
+        // Another flash, provisioned anew: its key generation is higher, and it counts from the start.
+        let told_again = StationEvent { epoch: Epoch::from_parts(2, 1, 1).unwrap(), ..old };
+        let body = EventBody::BankInserted { slot: 2, bank: crate::stations::serial(9), level_percent: 40 };
+        let new = StationEvent { body, ..told_again.clone() };
+        for _ in 0..2 {
+            let items = [told_again.clone(), new.clone()].map(UplinkItem::Event).to_vec();
+            assert_eq!(world.send(items).await, [ItemResult::Duplicate, ItemResult::Parked]);
+        }
+        assert_eq!(world.incidents().await, [IncidentKind::EventParked], "{}", world.test.backend());
+    }
+}
+
+#[tokio::test]
+async fn reports_of_commands_that_the_book_does_not_know_write_nothing() {
+    for world in World::on_each_backend().await {
+        let a = world.station("A", &[Some(1)]).await;
+        let reports = (1..=50).map(|number| CommandReport {
+            station_id: a.0.into(),
+            epoch: Epoch(1),
+            cmd_id: protocol::types::CommandId([number; 16]),
+            received_at_ms: world.test.app.clock.wall_ms(),
+            report: ReportedState::NeverSeen,
+        });
+        let results = world.send(reports.map(UplinkItem::CommandReport).collect()).await;
+        assert!(results.iter().all(|result| *result == ItemResult::Stored));
+        assert_eq!(world.incidents().await, []);
     }
 }
 
