@@ -9,7 +9,8 @@ use axum::{Json, Router};
 use gateway::{Gateway, InternalKeys, KeyRing, Listeners, Parts, Settings, listener};
 use protocol::clock::{Clock, SystemClock};
 use protocol::control::{
-    Admission, Briefing, InstanceId, ItemResult, Roster, RosterEntry, UplinkAnswer, UplinkBatch,
+    Admission, Briefing, InstanceId, ItemResult, Roster, RosterEntry, SessionAnswer, SessionsAnswer,
+    SessionsOpened, UplinkAnswer, UplinkBatch,
 };
 use protocol::crypto::MasterKey;
 use serde::Deserialize;
@@ -150,7 +151,7 @@ impl FakeBackend {
         let listener = runtime.block_on(TcpListener::bind(BACKEND)).unwrap();
         let router = Router::new()
             .route("/internal/v1/events", post(take_events))
-            .route("/internal/v1/sessions", post(|| async { Json(Briefing::default()) }))
+            .route("/internal/v1/sessions", post(brief))
             .route("/internal/v1/roster", get(tell_roster));
         runtime.spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { _runtime: runtime }
@@ -179,4 +180,10 @@ async fn tell_roster(Query(query): Query<RosterQuery>) -> Response {
         imei: None,
     });
     Json(Roster { version: 1, entries: entries.collect() }).into_response()
+}
+
+/// Nothing is stored of anybody.
+async fn brief(Json(opened): Json<SessionsOpened>) -> Json<SessionsAnswer> {
+    let sessions = opened.sessions.iter().map(|_| SessionAnswer::Briefing(Briefing::default()));
+    Json(SessionsAnswer { sessions: sessions.collect() })
 }

@@ -10,8 +10,8 @@ use chautari_gateway::config::{AdmissionSettings, UnknownStations};
 use chautari_gateway::{Gateway, InternalKeys, KeyRing, Listeners, Parts, Settings, listener};
 use protocol::clock::{Clock, SystemClock};
 use protocol::control::{
-    Briefing, CommandKind, CommandOffer, DeliveryState, InstanceId, ItemResult, Roster, UplinkAnswer,
-    UplinkBatch,
+    Briefing, CommandKind, CommandOffer, DeliveryState, InstanceId, ItemResult, Roster, SessionAnswer,
+    SessionsAnswer, SessionsOpened, UplinkAnswer, UplinkBatch,
 };
 use protocol::types::{BankSerial, CommandId, EventNo, StationId};
 use std::collections::HashMap;
@@ -161,7 +161,7 @@ impl Backend {
         let listener = runtime.block_on(TcpListener::bind(BACKEND)).unwrap();
         let router = Router::new()
             .route("/internal/v1/events", post(take_events))
-            .route("/internal/v1/sessions", post(|| async { Json(Briefing::default()) }))
+            .route("/internal/v1/sessions", post(brief))
             .route("/internal/v1/roster", get(tell_roster));
         runtime.spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { _runtime: runtime }
@@ -234,4 +234,10 @@ impl TelemetryStore for Consumer {
     async fn close(&self) -> Result<(), StoreError> {
         Ok(())
     }
+}
+
+/// Nothing is stored of anybody.
+async fn brief(Json(opened): Json<SessionsOpened>) -> Json<SessionsAnswer> {
+    let sessions = opened.sessions.iter().map(|_| SessionAnswer::Briefing(Briefing::default()));
+    Json(SessionsAnswer { sessions: sessions.collect() })
 }

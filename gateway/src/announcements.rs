@@ -1,12 +1,11 @@
 //! Logins, told to the backend: what it answers is what the session must know.
 
-use crate::backend::{BackendClient, Backoff, CallError};
+use crate::backend::{BackendClient, Backoff};
 use crate::limits;
 use crate::metrics::carrier_failures;
+use crate::pace::Pace;
 use crate::registry::{SessionHandle, locked};
-use protocol::control::SessionOpened;
-use protocol::types::EventNo;
-use reqwest::StatusCode;
+use protocol::control::{Briefing, SESSIONS_OPENED_MAX, SessionAnswer, SessionOpened, SessionsOpened};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -60,66 +59,117 @@ impl Announcements {
         self.arrived.notify_one();
     }
 
-    /// One of a few tasks that tell the backend, one call each at a time, until `stop`.
+    /// One of a few tasks that tell the backend, one call each at a time, until `stop`: logins that arrive within a
+    /// moment share a call.
     pub async fn carry(self: Arc<Self>, backend: BackendClient, stop: CancellationToken) {
         let (_, failures) = carrier_failures();
-        let mut backoff = Backoff::new();
-        let mut has_failed = false;
-        while let Some(announcement) = self.next(&stop).await {
-            match backend.post_session(&announcement.opened).await {
-                Ok(briefing) => {
-                    (backoff, has_failed) = (Backoff::new(), false);
-                    announcement.session.brief(&briefing);
-                }
-                // A station that nobody provisioned, where such are accepted: nothing of it was ever stored.
-                Err(CallError::Status(StatusCode::NOT_FOUND)) => {
-                    (backoff, has_failed) = (Backoff::new(), false);
-                    announcement.session.acknowledge_events(EventNo::default());
+        let (mut backoff, mut pace) = (Backoff::new(), Pace::every_ms(limits::ANNOUNCEMENTS_PACE_MS));
+        while let Some((handles, sessions)) = self.next(&mut pace, &stop).await {
+            let opened = SessionsOpened { sessions };
+            match backend.post_sessions(&opened).await {
+                Ok(answer) => {
+                    backoff.reset();
+                    self.brief(handles, opened.sessions, answer.sessions);
                 }
                 Err(error) => {
                     failures.increment(1);
-                    tracing::debug!(%error, station_id = %announcement.opened.station_id, "session not announced");
-                    let due = Instant::now() + Duration::from_millis(limits::ANNOUNCEMENT_RETRY_MS);
-                    locked(&self.queue).failed.push_back((due, announcement));
-                    // One that fails for ever must not hold up the others; when the next one fails, too, it is the backend.
-                    if std::mem::replace(&mut has_failed, true) {
-                        tokio::select! {
-                            () = backoff.pause() => {}
-                            () = stop.cancelled() => return,
-                        }
+                    tracing::debug!(%error, sessions = handles.len(), "sessions not announced");
+                    let again = handles.into_iter().zip(opened.sessions);
+                    let again = again.map(|(session, opened)| Announcement { session, opened });
+                    locked(&self.queue).entries.extend(again);
+                    self.arrived.notify_one();
+                    tokio::select! {
+                        () = backoff.pause() => {}
+                        () = stop.cancelled() => return,
                     }
                 }
             }
         }
     }
 
-    async fn next(&self, stop: &CancellationToken) -> Option<Announcement> {
-        loop {
-            if stop.is_cancelled() {
-                return None;
-            }
-            let (next, due) = {
-                let mut queue = locked(&self.queue);
-                let now = Instant::now();
-                let again =
-                    queue.failed.pop_front_if(|(due, _)| *due <= now).map(|(_, announcement)| announcement);
-                let next = again.or_else(|| queue.entries.pop_front());
-                (next, queue.failed.front().map(|(due, _)| *due))
-            };
-            match next {
-                Some(announcement) if announcement.session.is_closed() => {}
-                Some(announcement) => {
-                    // Pass the wake-up on: one permit may stand for several entries.
+    fn brief(
+        &self,
+        handles: Vec<Arc<SessionHandle>>,
+        opened: Vec<SessionOpened>,
+        answers: Vec<SessionAnswer>,
+    ) {
+        for ((session, opened), answer) in handles.into_iter().zip(opened).zip(answers) {
+            match answer {
+                SessionAnswer::Briefing(briefing) => session.brief(&briefing),
+                // Nobody provisioned it, where such stations are accepted: nothing of it was ever stored.
+                SessionAnswer::Unknown => session.brief(&Briefing::default()),
+                SessionAnswer::Failed => {
+                    let due = Instant::now() + Duration::from_millis(limits::ANNOUNCEMENT_RETRY_MS);
+                    locked(&self.queue).failed.push_back((due, Announcement { session, opened }));
                     self.arrived.notify_one();
-                    return Some(announcement);
                 }
-                None => tokio::select! {
-                    () = self.arrived.notified() => {}
-                    () = sleep_until(due) => {}
-                    () = stop.cancelled() => return None,
-                },
             }
         }
+    }
+
+    async fn next(
+        &self,
+        pace: &mut Pace,
+        stop: &CancellationToken,
+    ) -> Option<(Vec<Arc<SessionHandle>>, Vec<SessionOpened>)> {
+        while !stop.is_cancelled() {
+            let due = locked(&self.queue).due();
+            let due = match due {
+                Due::Now => {
+                    pace.wait(stop).await;
+                    let taken = locked(&self.queue).take();
+                    if !taken.0.is_empty() {
+                        return Some(taken);
+                    }
+                    continue;
+                }
+                Due::At(due) => Some(due),
+                Due::Nothing => None,
+            };
+            tokio::select! {
+                () = self.arrived.notified() => {}
+                () = sleep_until(due) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        None
+    }
+}
+
+/// When the next login is to be told.
+enum Due {
+    Now,
+    At(Instant),
+    Nothing,
+}
+
+impl Waiting {
+    fn due(&self) -> Due {
+        match self.failed.front() {
+            _ if !self.entries.is_empty() => Due::Now,
+            Some((due, _)) if *due <= Instant::now() => Due::Now,
+            Some((due, _)) => Due::At(*due),
+            None => Due::Nothing,
+        }
+    }
+
+    /// As many as one call may tell; sessions that have ended are left out.
+    fn take(&mut self) -> (Vec<Arc<SessionHandle>>, Vec<SessionOpened>) {
+        let now = Instant::now();
+        let (mut handles, mut sessions) = (Vec::new(), Vec::new());
+        while sessions.len() < SESSIONS_OPENED_MAX {
+            let again =
+                self.failed.pop_front_if(|(due, _)| *due <= now).map(|(_, announcement)| announcement);
+            let Some(next) = again.or_else(|| self.entries.pop_front()) else { break };
+            if !next.session.is_closed() {
+                handles.push(next.session);
+                sessions.push(next.opened);
+            }
+        }
+        if self.entries.is_empty() && self.entries.capacity() > limits::QUEUE_ENTRIES_KEPT {
+            self.entries = VecDeque::new();
+        }
+        (handles, sessions)
     }
 }
 

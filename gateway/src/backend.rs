@@ -2,7 +2,7 @@
 
 use crate::control::InternalKeys;
 use crate::limits;
-use protocol::control::{Briefing, Roster, SessionOpened, UplinkAnswer, UplinkBatch};
+use protocol::control::{Roster, SessionsAnswer, SessionsOpened, UplinkAnswer, UplinkBatch};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode};
 use serde::Serialize;
@@ -63,12 +63,17 @@ impl BackendClient {
         }
     }
 
-    /// Tells of a login and learns what the session needs.
+    /// Tells of logins and learns what their sessions need.
     ///
     /// # Errors
-    /// As [`CallError`] says.
-    pub async fn post_session(&self, opened: &SessionOpened) -> Result<Briefing, CallError> {
-        self.post("/internal/v1/sessions", opened).await
+    /// As [`CallError`] says; telling them again is harmless.
+    pub async fn post_sessions(&self, opened: &SessionsOpened) -> Result<SessionsAnswer, CallError> {
+        let answer: SessionsAnswer = self.post("/internal/v1/sessions", opened).await?;
+        if answer.sessions.len() == opened.sessions.len() {
+            Ok(answer)
+        } else {
+            Err(CallError::Contract("as many answers as sessions"))
+        }
     }
 
     /// Waits at most `wait_ms` for a roster that is not `version`; `None` if it stayed the same.

@@ -307,7 +307,7 @@ fn start_carriers(
         service.settings.unknown_stations,
         stop.clone(),
     ));
-    for _ in 0..limits::ANNOUNCEMENTS_AT_ONCE {
+    for _ in 0..limits::ANNOUNCEMENT_CALLS {
         tasks.spawn(announcements.clone().carry(backend.clone(), stop.clone()));
     }
     let sweep = commands.clone().sweep_for_ever();

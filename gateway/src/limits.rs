@@ -67,8 +67,10 @@ pub const ADMISSION_BLOCKS_MAX: usize = 16_384;
 
 /// About the most bytes of one post to the backend; a bound of its body limit.
 pub const UPLINK_BATCH_BYTES_MAX: usize = 1_024 * 1_024;
-/// Sessions that are announced to the backend at the same time.
-pub const ANNOUNCEMENTS_AT_ONCE: usize = 8;
+/// Calls that tell the backend of logins at the same time: a slow one does not keep the others waiting.
+pub const ANNOUNCEMENT_CALLS: usize = 2;
+/// Such calls of one carrier begin no sooner than this after each other.
+pub const ANNOUNCEMENTS_PACE_MS: u64 = 5;
 /// The longest time that the backend may take for an answer.
 pub const BACKEND_CALL_MS: u64 = 10_000;
 /// The first pause after a failed call to the backend.

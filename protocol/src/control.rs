@@ -14,7 +14,7 @@
 //! | `POST /control/v1/drain` | operator → gateway | starts a graceful drain → [`DrainProgress`] |
 //! | `GET /control/v1/drain` | operator → gateway | [`DrainProgress`] |
 //! | `POST /internal/v1/events` | gateway → backend | [`UplinkBatch`] → [`UplinkAnswer`] |
-//! | `POST /internal/v1/sessions` | gateway → backend | [`SessionOpened`] → [`Briefing`] |
+//! | `POST /internal/v1/sessions` | gateway → backend | [`SessionsOpened`] → [`SessionsAnswer`] |
 //! | `GET /internal/v1/roster?version=N&wait_ms=` | gateway → backend | [`Roster`]: which stations may log in |
 //!
 //! The gateway keeps no durable command state. Every answer therefore carries the
@@ -35,6 +35,8 @@ use serde::{Deserialize, Serialize};
 pub const VERSION: &str = "v1";
 /// How many items one [`UplinkBatch`] may hold.
 pub const UPLINK_ITEMS_MAX: usize = 256;
+/// How many logins one [`SessionsOpened`] may tell.
+pub const SESSIONS_OPENED_MAX: usize = 256;
 /// The greatest difference of the two clocks under which a command is accepted.
 pub const CLOCK_SKEW_MAX_MS: u64 = 2_000;
 
@@ -364,6 +366,32 @@ pub enum ItemResult {
     Duplicate,
     /// In the inbox; applying it failed, an incident tells staff.
     Parked,
+}
+
+/// Logins, told together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsOpened {
+    /// At most [`SESSIONS_OPENED_MAX`].
+    pub sessions: Vec<SessionOpened>,
+}
+
+/// An answer for each login, in their order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsAnswer {
+    /// As many as were told.
+    pub sessions: Vec<SessionAnswer>,
+}
+
+/// What became of one login that was told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionAnswer {
+    /// It is known now.
+    Briefing(Briefing),
+    /// Nobody provisioned this station.
+    Unknown,
+    /// Its own data were in the way; it is told again later.
+    Failed,
 }
 
 /// A station has logged in.

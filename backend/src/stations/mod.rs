@@ -77,7 +77,7 @@ pub fn routes() -> OpenApiRouter<App> {
 pub(crate) fn internal_routes() -> Router<App> {
     Router::new()
         .route("/internal/v1/roster", get(roster::roster))
-        .route("/internal/v1/sessions", post(sessions::open_session))
+        .route("/internal/v1/sessions", post(sessions::open_sessions))
 }
 
 /// Follows every configured gateway and keeps what people see of it in the book.

@@ -1,7 +1,8 @@
-//! `POST /internal/v1/sessions`: a station has logged in; what its session needs to know.
+//! `POST /internal/v1/sessions`: stations have logged in; what their sessions need to know.
 
 use crate::app::App;
 use crate::auth::Internal;
+use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::extract::Json;
 use crate::limits;
@@ -9,41 +10,84 @@ use crate::stations::presence::station_id;
 use axum::extract::State;
 use entities::command::{self, CommandState};
 use entities::id::StationId;
-use entities::{station, station_event};
-use protocol::control::{Briefing, SessionOpened};
+use entities::station;
+use protocol::control::{
+    Briefing, SESSIONS_OPENED_MAX, SessionAnswer, SessionOpened, SessionsAnswer, SessionsOpened,
+};
 use protocol::types::{CommandId, EventNo};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
     QuerySelect, Set,
 };
 use serde_json::json;
+use std::collections::{BTreeSet, HashMap};
 
-/// Notes what the station says of itself and answers with its briefing.
-pub(super) async fn open_session(
+/// Notes what stations say of themselves and answers with their briefings. What is wrong with one of them does not
+/// keep the others from theirs.
+pub(super) async fn open_sessions(
     _: Internal,
     State(app): State<App>,
-    Json(opened): Json<SessionOpened>,
-) -> Result<Json<Briefing>> {
-    let station_id = station_id(opened.station_id);
-    let station =
-        station::Entity::find_by_id(station_id).one(app.db.read()).await?.ok_or_else(Problem::not_found)?;
-    note_hardware(&app, station, &opened).await?;
-    Ok(Json(briefing(&app, station_id).await?))
+    Json(opened): Json<SessionsOpened>,
+) -> Result<Json<SessionsAnswer>> {
+    let opened = opened.sessions;
+    if opened.len() > SESSIONS_OPENED_MAX {
+        return Err(Problem::invalid("/sessions", format!("more than {SESSIONS_OPENED_MAX}")).into());
+    }
+    let ids: BTreeSet<StationId> = opened.iter().map(|opened| station_id(opened.station_id)).collect();
+    let found = station::Entity::find().filter(station::Column::Id.is_in(ids.iter().copied()));
+    let stations: HashMap<StationId, station::Model> =
+        found.all(app.db.read()).await?.into_iter().map(|station| (station.id, station)).collect();
+    let briefings = briefings(&app, &ids).await?;
+    let mut sessions = Vec::with_capacity(opened.len());
+    for opened in opened {
+        let id = station_id(opened.station_id);
+        let Some(station) = stations.get(&id) else {
+            sessions.push(SessionAnswer::Unknown);
+            continue;
+        };
+        sessions.push(match note_hardware(&app, station, &opened).await {
+            Ok(()) => SessionAnswer::Briefing(briefings.get(&id).cloned().unwrap_or_default()),
+            Err(error) if error.database().is_some_and(db::is_busy) => return Err(error),
+            Err(error) => {
+                tracing::error!(station = %id, %error, "what a station says of itself was not noted");
+                SessionAnswer::Failed
+            }
+        });
+    }
+    Ok(Json(SessionsAnswer { sessions }))
 }
 
-/// What a fresh session of this station needs: also sent again to query a command in doubt.
+/// What a session of this station needs again, to query a command in doubt.
 pub async fn briefing(app: &App, station_id: StationId) -> Result<Briefing> {
-    let newest: Option<Option<i64>> = station_event::Entity::find()
-        .filter(station_event::Column::StationId.eq(station_id))
+    let mut briefings = briefings(app, &BTreeSet::from([station_id])).await?;
+    Ok(briefings.remove(&station_id).unwrap_or_default())
+}
+
+/// What fresh sessions of these stations need.
+async fn briefings(app: &App, stations: &BTreeSet<StationId>) -> Result<HashMap<StationId, Briefing>> {
+    // Each subquery is one look into an index; grouping would read every event of these stations.
+    let newest =
+        "(select max(event.event_no) from station_events event where event.station_id = stations.id)";
+    let newest: Vec<(StationId, Option<i64>)> = station::Entity::find()
         .select_only()
-        .column_as(station_event::Column::EventNo.max(), "newest")
+        .column(station::Column::Id)
+        .column_as(Expr::cust(newest), "newest")
+        .filter(station::Column::Id.is_in(stations.iter().copied()))
         .into_tuple()
-        .one(app.db.read())
+        .all(app.db.read())
         .await?;
-    let events_through = EventNo(u64::try_from(newest.flatten().unwrap_or(0)).unwrap_or(0));
+    let mut briefings: HashMap<StationId, Briefing> = newest
+        .into_iter()
+        .map(|(station, newest)| {
+            let events_through = EventNo(u64::try_from(newest.unwrap_or(0)).unwrap_or(0));
+            // Each session begins with an inventory by itself; asking for one costs a place in the journal.
+            (station, Briefing { events_through, queries: Vec::new(), query_inventory: false })
+        })
+        .collect();
     // A command that may still be waiting at the gateway is not asked for: the question alone would kill it.
     let in_doubt = command::Entity::find()
-        .filter(command::Column::StationId.eq(station_id))
+        .filter(command::Column::StationId.is_in(stations.iter().copied()))
         .filter(
             Condition::any().add(command::Column::State.eq(CommandState::Received)).add(
                 Condition::all()
@@ -52,16 +96,20 @@ pub async fn briefing(app: &App, station_id: StationId) -> Result<Briefing> {
             ),
         )
         .order_by_asc(command::Column::CreatedAt)
-        .limit(limits::BRIEFING_QUERIES_MAX)
+        .limit(limits::BRIEFING_QUERIES_MAX * stations.len() as u64)
         .all(app.db.read())
         .await?;
-    let queries = in_doubt.iter().map(|command| CommandId::from(command.id.0)).collect();
-    // Each session begins with an inventory by itself; asking for one costs a place in the journal.
-    Ok(Briefing { events_through, queries, query_inventory: false })
+    for command in in_doubt {
+        let Some(briefing) = briefings.get_mut(&command.station_id) else { continue };
+        if (briefing.queries.len() as u64) < limits::BRIEFING_QUERIES_MAX {
+            briefing.queries.push(CommandId::from(command.id.0));
+        }
+    }
+    Ok(briefings)
 }
 
 /// Writes only what changed: most logins change nothing.
-async fn note_hardware(app: &App, station: station::Model, opened: &SessionOpened) -> Result<()> {
+async fn note_hardware(app: &App, station: &station::Model, opened: &SessionOpened) -> Result<()> {
     let mut hardware = station.hardware_info.clone();
     let Some(fields) = hardware.as_object_mut() else {
         return Err(Error::internal(format!("stations {}: hardware_info is not an object", station.id)));
@@ -73,6 +121,7 @@ async fn note_hardware(app: &App, station: station::Model, opened: &SessionOpene
     if hardware == station.hardware_info {
         return Ok(());
     }
+    let station = station.clone();
     app.db
         .write(move |tx| {
             let mut row = station.clone().into_active_model();

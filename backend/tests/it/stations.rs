@@ -149,13 +149,18 @@ async fn a_session_is_briefed_and_its_hardware_noted_for_staff_only() {
             "instance_id": Uuid::from_u128(1), "station_id": made.station_id, "epoch": "0001000001000001",
             "firmware": "1.2.3", "hardware": "secret-board", "imei": null, "slots": 2,
         });
-        let briefing = test.gateway().post("/internal/v1/sessions", opened.clone()).await.ok();
-        assert_eq!(briefing, json!({ "events_through": "0", "queries": [], "query_inventory": false }));
+        let mut stranger = opened.clone();
+        stranger["station_id"] = json!(Uuid::from_u128(5));
+        // One after the other in one call, and whoever nobody knows harms nobody.
+        let told = json!({ "sessions": [opened, stranger, opened] });
+        let answer = test.gateway().post("/internal/v1/sessions", told).await.ok();
+        let briefing =
+            json!({ "briefing": { "events_through": "0", "queries": [], "query_inventory": false } });
+        assert_eq!(answer, json!({ "sessions": [briefing, "unknown", briefing] }));
         let detail = test.anonymous().get("/api/v1/stations/KTM-1").await.ok();
         assert!(!detail.to_string().contains("secret-board"));
-        let mut stranger = opened;
-        stranger["station_id"] = json!(Uuid::from_u128(5));
-        test.gateway().post("/internal/v1/sessions", stranger).await.problem(404, "not_found");
+        let too_many = json!({ "sessions": vec![opened; 257] });
+        test.gateway().post("/internal/v1/sessions", too_many).await.problem(422, "validation_failed");
     }
 }
 

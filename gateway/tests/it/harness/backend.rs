@@ -7,12 +7,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use protocol::control::{
-    Admission, Briefing, CommandReport, ItemResult, Roster, RosterEntry, SessionOpened, StationEvent,
-    UplinkAnswer, UplinkBatch, UplinkItem,
+    Admission, Briefing, CommandReport, ItemResult, Roster, RosterEntry, SessionAnswer, SessionOpened,
+    SessionsAnswer, SessionsOpened, StationEvent, UplinkAnswer, UplinkBatch, UplinkItem,
 };
 use protocol::types::{EventNo, StationId};
 use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -33,6 +33,8 @@ struct Books {
     reports: Vec<CommandReport>,
     sessions: Vec<SessionOpened>,
     briefings: HashMap<StationId, Briefing>,
+    /// Stations whose own data are in the way of their briefing.
+    broken: HashSet<StationId>,
     roster: Vec<(u64, RosterEntry)>,
     followed: u64,
     away: bool,
@@ -115,6 +117,16 @@ impl FakeBackend {
         self.books().briefings.insert(station_id, briefing);
     }
 
+    /// What the books have of this station is broken, or mended.
+    pub(crate) fn set_broken(&self, station_id: StationId, is_broken: bool) {
+        let mut books = self.books();
+        if is_broken {
+            books.broken.insert(station_id);
+        } else {
+            books.broken.remove(&station_id);
+        }
+    }
+
     pub(crate) fn events(&self, station_id: StationId) -> Vec<StationEvent> {
         let books = self.books();
         books.events.values().filter(|event| event.station_id == station_id).cloned().collect()
@@ -172,6 +184,20 @@ async fn take_events(
 }
 
 impl Books {
+    fn open(&mut self, opened: SessionOpened) -> SessionAnswer {
+        if self.broken.contains(&opened.station_id) {
+            return SessionAnswer::Failed;
+        }
+        if !self.roster.iter().any(|(_, entry)| entry.station_id == opened.station_id) {
+            return SessionAnswer::Unknown;
+        }
+        let mut briefing = self.briefings.get(&opened.station_id).cloned().unwrap_or_default();
+        let stored = self.events.keys().filter(|(station_id, _)| *station_id == opened.station_id);
+        briefing.events_through = stored.map(|(_, event_no)| *event_no).max().unwrap_or_default();
+        self.sessions.push(opened);
+        SessionAnswer::Briefing(briefing)
+    }
+
     fn store(&mut self, item: UplinkItem) -> ItemResult {
         match item {
             UplinkItem::Event(event) => {
@@ -194,20 +220,14 @@ impl Books {
 async fn take_session(
     State(backend): State<Arc<FakeBackend>>,
     headers: HeaderMap,
-    Json(opened): Json<SessionOpened>,
+    Json(opened): Json<SessionsOpened>,
 ) -> Response {
     if let Some(refusal) = refuse(&backend, &headers) {
         return refusal;
     }
     let mut books = backend.books();
-    if !books.roster.iter().any(|(_, entry)| entry.station_id == opened.station_id) {
-        return StatusCode::NOT_FOUND.into_response();
-    }
-    let mut briefing = books.briefings.get(&opened.station_id).cloned().unwrap_or_default();
-    let stored = books.events.keys().filter(|(station_id, _)| *station_id == opened.station_id);
-    briefing.events_through = stored.map(|(_, event_no)| *event_no).max().unwrap_or_default();
-    books.sessions.push(opened);
-    Json(briefing).into_response()
+    let sessions = opened.sessions.into_iter().map(|opened| books.open(opened)).collect();
+    Json(SessionsAnswer { sessions }).into_response()
 }
 
 #[derive(Deserialize)]
