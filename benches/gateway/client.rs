@@ -144,11 +144,6 @@ impl<S: Read + Write> Client<S> {
         });
     }
 
-    /// The stream, to change how it behaves.
-    pub(super) const fn stream(&mut self) -> &mut S {
-        &mut self.stream
-    }
-
     /// Keeps no memory for bytes while there are none.
     pub(super) fn shrink(&mut self) {
         (self.out, self.arrived) = (Vec::new(), Vec::new());
