@@ -31,9 +31,9 @@ pub(super) enum Script {
     Telemetry,
 }
 
-/// One connection, with or without a session.
-pub(super) struct Client {
-    stream: TcpStream,
+/// One connection, with or without a session, over a socket or another stream.
+pub(super) struct Client<S = TcpStream> {
+    stream: S,
     is_station: bool,
     seq: u32,
     next_sample_no: u32,
@@ -53,6 +53,53 @@ impl Client {
     pub(super) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
+        Self::over(stream)
+    }
+
+    /// The handshake as a station makes it.
+    pub(super) fn log_in(address: SocketAddr, number: usize) -> Self {
+        let mut client = Self::connect(address);
+        client.shake_hands(number);
+        client.stream.set_nonblocking(true).unwrap();
+        client
+    }
+
+    /// Answers commands with a receipt and a result until the connection is shut down.
+    pub(super) fn answer_commands(&mut self) {
+        self.stream.set_nonblocking(false).unwrap();
+        while self.read_some() {
+            for cmd_id in std::mem::take(&mut self.commands) {
+                // The window of the event lane: as a station does, it waits for what is stored.
+                while self.last_event.0 - self.stored_event.0 >= EVENTS_IN_FLIGHT {
+                    if !self.read_some() {
+                        return;
+                    }
+                }
+                self.last_event = EventNo(self.last_event.0 + 1);
+                let stamp = EventStamp { event_no: self.last_event, uptime_ms: 1_000, anchor: None };
+                let verdict = Verdict::Done(DoneReason::ALL[0]);
+                self.push(Message::CmdReceipt(CmdReceipt { cmd_id, duplicate: false }));
+                self.push(Message::CmdResult(CmdResult {
+                    stamp,
+                    cmd_id,
+                    verdict,
+                    duplicate: false,
+                    answer: "",
+                }));
+                self.write_out();
+            }
+        }
+    }
+
+    /// Another handle of the connection, to shut it down.
+    pub(super) fn handle(&self) -> TcpStream {
+        self.stream.try_clone().unwrap()
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// Nothing is said yet.
+    pub(super) const fn over(stream: S) -> Self {
         Self {
             stream,
             is_station: false,
@@ -69,17 +116,16 @@ impl Client {
         }
     }
 
-    /// The handshake as a station makes it.
-    pub(super) fn log_in(address: SocketAddr, number: usize) -> Self {
-        let mut client = Self::connect(address);
-        client.is_station = true;
+    /// The handshake as a station makes it, over a stream that waits for its bytes.
+    pub(super) fn shake_hands(&mut self, number: usize) {
+        self.is_station = true;
         let station_id = station_id(number);
         let key = master().station_key(station_id, 1);
         let hello = hello(station_id);
-        client.push(Message::Hello(hello));
-        let hello_hash = HelloHash::of(&client.out[16..client.out.len() - 4]);
-        client.write_out();
-        let transcript = client.wait_for(|message| match message {
+        self.push(Message::Hello(hello));
+        let hello_hash = HelloHash::of(&self.out[16..self.out.len() - 4]);
+        self.write_out();
+        let transcript = self.wait_for(|message| match message {
             Message::Challenge(challenge) => {
                 let head = Challenge::head(challenge.version, &challenge.nonce_g, challenge.gateway_time_ms);
                 let transcript = Transcript::new(LinkMode::Clear, &hello_hash, &head, &[]);
@@ -89,15 +135,18 @@ impl Client {
             other => panic!("{other:?} instead of CHALLENGE"),
         });
         let (transcript, nonce_g) = transcript;
-        client.push(Message::Proof(Proof { proof: key.station_proof(&transcript) }));
-        client.write_out();
-        client.keys = Some(key.session_keys(&hello.nonce_s, &nonce_g, hello.epoch().unwrap()));
-        client.wait_for(|message| match message {
+        self.push(Message::Proof(Proof { proof: key.station_proof(&transcript) }));
+        self.write_out();
+        self.keys = Some(key.session_keys(&hello.nonce_s, &nonce_g, hello.epoch().unwrap()));
+        self.wait_for(|message| match message {
             Message::Welcome(_) => Some(()),
             other => panic!("{other:?} instead of WELCOME"),
         });
-        client.stream.set_nonblocking(true).unwrap();
-        client
+    }
+
+    /// Keeps no memory for bytes while there are none.
+    pub(super) fn shrink(&mut self) {
+        (self.out, self.arrived) = (Vec::new(), Vec::new());
     }
 
     /// Writes so many frames with one call and answers their bytes.
@@ -138,38 +187,6 @@ impl Client {
         }
     }
 
-    /// Answers commands with a receipt and a result until the connection is shut down.
-    pub(super) fn answer_commands(&mut self) {
-        self.stream.set_nonblocking(false).unwrap();
-        while self.read_some() {
-            for cmd_id in std::mem::take(&mut self.commands) {
-                // The window of the event lane: as a station does, it waits for what is stored.
-                while self.last_event.0 - self.stored_event.0 >= EVENTS_IN_FLIGHT {
-                    if !self.read_some() {
-                        return;
-                    }
-                }
-                self.last_event = EventNo(self.last_event.0 + 1);
-                let stamp = EventStamp { event_no: self.last_event, uptime_ms: 1_000, anchor: None };
-                let verdict = Verdict::Done(DoneReason::ALL[0]);
-                self.push(Message::CmdReceipt(CmdReceipt { cmd_id, duplicate: false }));
-                self.push(Message::CmdResult(CmdResult {
-                    stamp,
-                    cmd_id,
-                    verdict,
-                    duplicate: false,
-                    answer: "",
-                }));
-                self.write_out();
-            }
-        }
-    }
-
-    /// Another handle of the connection, to shut it down.
-    pub(super) fn handle(&self) -> TcpStream {
-        self.stream.try_clone().unwrap()
-    }
-
     /// Takes what has arrived, without waiting.
     pub(super) fn skip_replies(&mut self) {
         if self.is_station {
@@ -184,7 +201,7 @@ impl Client {
     }
 
     /// Waits for bytes; `false` at their end.
-    fn read_some(&mut self) -> bool {
+    pub(super) fn read_some(&mut self) -> bool {
         let mut chunk = [0; 2_048];
         let read = self.stream.read(&mut chunk).unwrap_or(0);
         self.arrived.extend_from_slice(&chunk[..read]);

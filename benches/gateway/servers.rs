@@ -1,16 +1,17 @@
 //! The two servers, each a child process, and the backend of the gateway.
 
 use super::client::station_id;
+use super::kernel::Spent;
 use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use gateway::{Gateway, InternalKeys, KeyRing, Listeners, Parts, Settings, listener};
+use chautari_gateway::config::AdmissionSettings;
+use chautari_gateway::{Gateway, InternalKeys, KeyRing, Listeners, Parts, Settings, listener};
 use protocol::clock::{Clock, SystemClock};
 use protocol::control::{
-    Admission, Briefing, InstanceId, ItemResult, Roster, RosterEntry, SessionAnswer, SessionsAnswer,
-    SessionsOpened, UplinkAnswer, UplinkBatch,
+    Admission, InstanceId, ItemResult, Roster, RosterEntry, SessionsOpened, UplinkAnswer, UplinkBatch,
 };
 use protocol::crypto::MasterKey;
 use serde::Deserialize;
@@ -27,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) const KEY_ID: u16 = 1;
 const INTERNAL_KEY: &str = "an-internal-key-for-benches";
 const BACKEND: &str = "127.0.0.1:7498";
-const STATIONS_MAX: usize = 1_000;
+const STATIONS_MAX: usize = 5_000;
 /// How a child learns what it is.
 const ROLE: &str = "--serve=";
 
@@ -55,15 +56,9 @@ impl Server {
         Self { address: line.trim().parse().unwrap(), child }
     }
 
-    /// User and system time of all its threads, from the scheduler's own account in nanoseconds.
-    pub(super) fn cpu_us(&self) -> f64 {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let nanoseconds = |task: std::fs::DirEntry| -> f64 {
-            // A thread that ends meanwhile was idle.
-            let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            text.split(' ').next().and_then(|spent| spent.parse().ok()).unwrap_or(0.0)
-        };
-        tasks.map(|task| nanoseconds(task.unwrap())).sum::<f64>() / 1_000.0
+    /// What it has spent once it has nothing left to do.
+    pub(super) fn spent_once_idle(&self) -> Spent {
+        Spent::once_idle(self.child.id())
     }
 }
 
@@ -114,6 +109,15 @@ async fn serve_gateway() {
         backend_url: format!("http://{BACKEND}"),
         // A burst of the bench is beyond what a station may do.
         frames_per_s_max: u32::MAX,
+        // All stations come at once, from one carrier block.
+        block_handshakes_max: STATIONS_MAX,
+        admission: AdmissionSettings {
+            logins_per_s: 1_000_000,
+            burst: 1_000_000,
+            block_logins_per_s: 1_000_000,
+            block_burst: 1_000_000,
+            ..AdmissionSettings::default()
+        },
         ..Settings::default()
     };
     let listeners = Listeners {
@@ -151,7 +155,10 @@ impl FakeBackend {
         let listener = runtime.block_on(TcpListener::bind(BACKEND)).unwrap();
         let router = Router::new()
             .route("/internal/v1/events", post(take_events))
-            .route("/internal/v1/sessions", post(brief))
+            .route(
+                "/internal/v1/sessions",
+                post(async |Json(opened): Json<SessionsOpened>| Json(opened.nothing_stored())),
+            )
             .route("/internal/v1/roster", get(tell_roster));
         runtime.spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { _runtime: runtime }
@@ -180,10 +187,4 @@ async fn tell_roster(Query(query): Query<RosterQuery>) -> Response {
         imei: None,
     });
     Json(Roster { version: 1, entries: entries.collect() }).into_response()
-}
-
-/// Nothing is stored of anybody.
-async fn brief(Json(opened): Json<SessionsOpened>) -> Json<SessionsAnswer> {
-    let sessions = opened.sessions.iter().map(|_| SessionAnswer::Briefing(Briefing::default()));
-    Json(SessionsAnswer { sessions: sessions.collect() })
 }

@@ -42,6 +42,10 @@ pub(super) struct Commands {
     pub(super) took: Vec<u64>,
     pub(super) per_s: f64,
     pub(super) cpu_us: f64,
+    /// How often a thread of the server went to sleep, for each.
+    pub(super) switches: f64,
+    /// Calls of `write`, for each.
+    pub(super) writes: f64,
 }
 
 impl Answering {
@@ -87,19 +91,21 @@ pub(super) fn carry(server: &mut Server, path: Path, count: usize, lanes: usize)
         Path::Http => (0..lanes).map(|_| App::Http(Http::connect(server.control.unwrap()))).collect(),
         Path::Topic => (0..lanes).map(|lane| App::subscribe(server.address, lane)).collect(),
     };
-    let (before, began) = (server.process.cpu(), Instant::now());
+    let (before, began) = (server.process.spent(), Instant::now());
     let mut took = if path == Path::Handle {
         let line = server.process.ask(&format!("{count} {lanes} {DEVICES}"));
         line.split_whitespace().map(|nanoseconds| nanoseconds.parse().unwrap()).collect()
     } else {
         over_lanes(apps, count)
     };
-    let (elapsed, cpu) = (began.elapsed(), server.process.cpu() - before);
+    let (elapsed, spent) = (began.elapsed(), server.process.spent() - before);
     took.sort_unstable();
     Commands {
         took,
         per_s: count as f64 / elapsed.as_secs_f64(),
-        cpu_us: cpu.as_secs_f64() * 1e6 / count as f64,
+        cpu_us: spent.cpu.as_secs_f64() * 1e6 / count as f64,
+        switches: spent.switches as f64 / count as f64,
+        writes: spent.writes as f64 / count as f64,
     }
 }
 

@@ -1,10 +1,10 @@
 //! Child processes, and what the kernel says of them.
 
+use super::kernel::{self, Spent};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
 
 /// How a child of this very program learns what it is.
 pub(super) const ROLE: &str = "--serve=";
@@ -62,21 +62,14 @@ impl Process {
         line
     }
 
-    /// User and system time of all its threads, from the scheduler's own account.
-    pub(super) fn cpu(&self) -> Duration {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let nanoseconds = |task: std::fs::DirEntry| -> u64 {
-            // A thread that ends meanwhile was idle.
-            let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-            text.split(' ').next().and_then(|spent| spent.parse().ok()).unwrap_or(0)
-        };
-        Duration::from_nanos(tasks.map(|task| nanoseconds(task.unwrap())).sum())
+    /// What it has spent so far.
+    pub(super) fn spent(&self) -> Spent {
+        Spent::by(self.child.id())
     }
 
-    /// Bytes of memory that are its own: RssAnon.
+    /// Bytes of memory that are its own.
     pub(super) fn memory_bytes(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        kib_of(&status, "RssAnon:") * 1_024.0
+        kernel::memory_bytes(self.child.id())
     }
 }
 
@@ -85,16 +78,6 @@ impl Drop for Process {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
-}
-
-/// Bytes that the kernel holds in its slabs, where sockets live: of the whole machine, so only a hint.
-pub(super) fn kernel_bytes() -> f64 {
-    kib_of(&std::fs::read_to_string("/proc/meminfo").unwrap(), "Slab:") * 1_024.0
-}
-
-fn kib_of(text: &str, key: &str) -> f64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
-    line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0.0)
 }
 
 /// Where Debian puts mosquitto, if it is installed.

@@ -1,27 +1,25 @@
 //! Our gateway in a child process, its backend, and the two stores behind it.
 
 use super::client::station_id;
+use super::consumer::Consumer;
 use super::servers::{COMMAND_DEVICES_FROM, INTERNAL_KEY, KEY_ID, master};
-use async_trait::async_trait;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use chautari_gateway::commands::CommandTable;
 use chautari_gateway::config::{AdmissionSettings, UnknownStations};
 use chautari_gateway::{Gateway, InternalKeys, KeyRing, Listeners, Parts, Settings, listener};
 use protocol::clock::{Clock, SystemClock};
 use protocol::control::{
-    Briefing, CommandKind, CommandOffer, DeliveryState, InstanceId, ItemResult, Roster, SessionAnswer,
-    SessionsAnswer, SessionsOpened, UplinkAnswer, UplinkBatch,
+    CommandKind, CommandOffer, DeliveryState, InstanceId, ItemResult, Roster, SessionsOpened, UplinkAnswer,
+    UplinkBatch,
 };
-use protocol::types::{BankSerial, CommandId, EventNo, StationId};
+use protocol::types::{BankSerial, CommandId, StationId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use storage::TelemetryStore;
 use storage::embedded::EmbeddedStore;
-use storage::{
-    BankPosition, BankReading, EventRecord, LatestSample, Page, Paged, Resolution, SampleBatch,
-    SamplePosition, StoreError, StoreHealth, StoredSample, TelemetryStore, TimeRange,
-};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -60,17 +58,18 @@ async fn serve(is_durable: bool) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     println!("{} {}", gateway.station_addr(), gateway.control_addr());
-    let gateway = Arc::new(gateway);
-    let (lines, mut questions) = tokio::sync::mpsc::channel(1);
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lines().map_while(Result::ok) {
-            lines.blocking_send(line).unwrap();
-        }
-    });
-    // The parent asks for commands in this process; it is gone once standard input ends.
-    while let Some(line) = questions.recv().await {
+    let table = gateway.commands().clone();
+    std::thread::spawn(move || answer_the_parent(&table, &clock));
+    gateway.join().await;
+}
+
+/// The parent asks for commands in this process, by an app with a thread of its own as the broker's has. The parent
+/// is gone once standard input ends.
+fn answer_the_parent(table: &Arc<CommandTable>, clock: &Arc<dyn Clock>) {
+    let app = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for line in std::io::stdin().lines().map_while(Result::ok) {
         let asked: Vec<usize> = line.split(' ').map(|number| number.parse().unwrap()).collect();
-        println!("{}", carry_commands(&gateway, &clock, asked[0], asked[1], asked[2]).await);
+        println!("{}", app.block_on(carry_commands(table, clock, asked[0], asked[1], asked[2])));
     }
     std::process::exit(0);
 }
@@ -95,20 +94,20 @@ fn settings() -> Settings {
 /// `lanes` sequences of commands side by side, through the gateway's own handle, each to devices of its own.
 /// Answers each latency in nanoseconds.
 async fn carry_commands(
-    gateway: &Arc<Gateway>,
+    table: &Arc<CommandTable>,
     clock: &Arc<dyn Clock>,
     count: usize,
     lanes: usize,
     devices: usize,
 ) -> String {
     let lane = |lane: usize| {
-        let (gateway, clock) = (gateway.clone(), clock.clone());
+        let (table, clock) = (table.clone(), clock.clone());
         async move {
             let mut took = Vec::with_capacity(count / lanes);
             for number in (lane..count).step_by(lanes) {
                 let device = COMMAND_DEVICES_FROM + number % devices;
                 let (id, offer) = (command_id(clock.wall_ms()), eject(station_id(device), clock.wall_ms()));
-                took.push(time_one(&gateway, id, offer).await.as_nanos().to_string());
+                took.push(time_one(&table, id, offer).await.as_nanos().to_string());
             }
             took
         }
@@ -122,10 +121,10 @@ async fn carry_commands(
 }
 
 #[expect(clippy::disallowed_methods, reason = "a bench measures the machine's clock")]
-async fn time_one(gateway: &Gateway, id: CommandId, offer: CommandOffer) -> Duration {
+async fn time_one(table: &CommandTable, id: CommandId, offer: CommandOffer) -> Duration {
     let began = Instant::now();
-    gateway.commands().offer(id, offer).ok().unwrap();
-    let answer = gateway.commands().wait(&id, Duration::from_secs(10)).await;
+    table.offer(id, offer).ok().unwrap();
+    let answer = table.wait(&id, Duration::from_secs(10)).await;
     assert_eq!(answer.state, DeliveryState::Answered, "{answer:?}");
     began.elapsed()
 }
@@ -161,7 +160,10 @@ impl Backend {
         let listener = runtime.block_on(TcpListener::bind(BACKEND)).unwrap();
         let router = Router::new()
             .route("/internal/v1/events", post(take_events))
-            .route("/internal/v1/sessions", post(brief))
+            .route(
+                "/internal/v1/sessions",
+                post(async |Json(opened): Json<SessionsOpened>| Json(opened.nothing_stored())),
+            )
             .route("/internal/v1/roster", get(tell_roster));
         runtime.spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { _runtime: runtime }
@@ -180,64 +182,4 @@ async fn tell_roster(
         return Err(StatusCode::NOT_MODIFIED);
     }
     Ok(Json(Roster { version: 1, entries: Vec::new() }))
-}
-
-/// A consumer that looks at each batch and keeps none: what a broker's subscriber does.
-struct Consumer;
-
-#[async_trait]
-impl TelemetryStore for Consumer {
-    async fn append(&self, batches: Vec<SampleBatch>) -> Result<(), StoreError> {
-        std::hint::black_box(batches);
-        Ok(())
-    }
-
-    async fn append_events(&self, _: Vec<EventRecord>) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn latest(&self, _: &[StationId]) -> Result<Vec<LatestSample>, StoreError> {
-        Err(StoreError::Unavailable)
-    }
-
-    async fn samples(
-        &self,
-        _: StationId,
-        _: TimeRange,
-        _: Resolution,
-        _: Page<SamplePosition>,
-    ) -> Result<Paged<StoredSample, SamplePosition>, StoreError> {
-        Err(StoreError::Unavailable)
-    }
-
-    async fn events(&self, _: StationId, _: EventNo, _: usize) -> Result<Vec<EventRecord>, StoreError> {
-        Err(StoreError::Unavailable)
-    }
-
-    async fn bank_life(
-        &self,
-        _: BankSerial,
-        _: TimeRange,
-        _: Page<BankPosition>,
-    ) -> Result<Paged<BankReading, BankPosition>, StoreError> {
-        Err(StoreError::Unavailable)
-    }
-
-    async fn expire(&self, _: u64) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn health(&self) -> StoreHealth {
-        StoreHealth::default()
-    }
-
-    async fn close(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
-}
-
-/// Nothing is stored of anybody.
-async fn brief(Json(opened): Json<SessionsOpened>) -> Json<SessionsAnswer> {
-    let sessions = opened.sessions.iter().map(|_| SessionAnswer::Briefing(Briefing::default()));
-    Json(SessionsAnswer { sessions: sessions.collect() })
 }

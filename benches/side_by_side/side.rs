@@ -1,6 +1,7 @@
 //! One server with its devices, and the loads that they make: the same for a gateway and for a broker.
 
 use super::client::{Client, Script};
+use super::kernel::Spent;
 use super::mqtt::Connection;
 use super::process::Process;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -78,6 +79,10 @@ pub(super) struct Took {
     pub(super) per_s: f64,
     /// CPU of the server, microseconds for each.
     pub(super) cpu_us: f64,
+    /// How often a thread of the server went to sleep, for each.
+    pub(super) switches: f64,
+    /// Calls of `write`, for each: wakes of other threads, and files.
+    pub(super) writes: f64,
 }
 
 impl Side {
@@ -105,14 +110,15 @@ impl Side {
         Self { kind, server, street, consumer }
     }
 
-    /// Connects devices, logs them in, and answers what that took.
+    /// Connects so many more devices, logs them in, and answers what that took.
     #[expect(clippy::disallowed_methods, reason = "a bench measures the machine's clock")]
     pub(super) fn connect(&mut self, count: usize) -> Took {
-        let (before, began) = (self.server.process.cpu(), Instant::now());
+        let (before, began) = (self.server.process.spent(), Instant::now());
         let (address, is_ours) = (self.server.address, self.kind.is_ours());
+        let there = self.street.devices.len();
         let threads: Vec<_> = (0..CONNECTING)
             .map(|first| {
-                let numbers = (first..count).step_by(CONNECTING);
+                let numbers = (there + first..there + count).step_by(CONNECTING);
                 thread::spawn(move || {
                     numbers.map(|number| Device::connect(address, is_ours, number)).collect::<Vec<_>>()
                 })
@@ -130,24 +136,25 @@ impl Side {
     /// One message from each device in turn, so many in a second.
     #[expect(clippy::disallowed_methods, reason = "a bench measures the machine's clock")]
     pub(super) fn pace(&mut self, per_s: usize, messages: usize) -> Took {
-        let (before, began) = (self.server.process.cpu(), Instant::now());
+        let (before, began) = (self.server.process.spent(), Instant::now());
         self.street.pace_until(per_s, messages, &AtomicBool::new(false));
         let elapsed = began.elapsed();
         self.settle();
         self.took(messages, elapsed, before)
     }
 
-    /// One message from each device, as fast as they can be written; all have arrived before the next round of them.
+    /// So many messages from each device in turn, as fast as they can be written; all have arrived before the
+    /// next round of them.
     #[expect(clippy::disallowed_methods, reason = "a bench measures the machine's clock")]
-    pub(super) fn saturate(&mut self, messages: usize) -> Took {
-        let (before, began) = (self.server.process.cpu(), Instant::now());
+    pub(super) fn saturate(&mut self, messages: usize, in_flight: usize) -> Took {
+        let (before, began) = (self.server.process.spent(), Instant::now());
         let devices = self.street.devices.len();
-        let passes = messages.div_ceil(devices);
+        let passes = messages.div_ceil(devices * in_flight);
         for _ in 0..passes {
-            (0..devices).for_each(|device| self.street.send(device));
+            (0..devices * in_flight).for_each(|number| self.street.send(number % devices));
             self.settle();
         }
-        let count = passes * devices;
+        let count = passes * devices * in_flight;
         self.took(count, began.elapsed(), before)
     }
 
@@ -165,9 +172,15 @@ impl Side {
         }
     }
 
-    fn took(&self, count: usize, elapsed: Duration, cpu_before: Duration) -> Took {
-        let cpu = self.server.process.cpu() - cpu_before;
-        Took { per_s: count as f64 / elapsed.as_secs_f64(), cpu_us: cpu.as_secs_f64() * 1e6 / count as f64 }
+    fn took(&self, count: usize, elapsed: Duration, before: Spent) -> Took {
+        let spent = self.server.process.spent() - before;
+        let each = |amount: f64| amount / count as f64;
+        Took {
+            per_s: count as f64 / elapsed.as_secs_f64(),
+            cpu_us: each(spent.cpu.as_secs_f64() * 1e6),
+            switches: each(spent.switches as f64),
+            writes: each(spent.writes as f64),
+        }
     }
 }
 

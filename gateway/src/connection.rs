@@ -32,14 +32,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use flow::Flow;
 
+/// An open stream of bytes from a station: its socket, or whatever else carries the protocol.
+pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
+
 /// A connection between its turns.
-pub(crate) struct Connection {
-    stream: TcpStream,
+pub(crate) struct Connection<T: Transport> {
+    stream: T,
     peer: IpAddr,
     service: Arc<Service>,
     session: GatewaySession,
@@ -67,8 +71,8 @@ pub(crate) struct Connection {
 ///
 /// Written so that the future holds one `Connection` and one alarm: arguments of an `async fn`
 /// would be kept beside what is made of them, and the farewell's buffer for the whole session.
-pub(crate) fn drive(
-    stream: TcpStream,
+pub(crate) fn drive<T: Transport>(
+    stream: T,
     peer: IpAddr,
     service: Arc<Service>,
     nonce_g: Nonce,
@@ -109,7 +113,7 @@ pub(crate) fn drive(
     }
 }
 
-impl Connection {
+impl<T: Transport> Connection<T> {
     /// One wake-up: everything that can be done now, then the next alarm is set.
     fn turn(
         &mut self,
@@ -502,7 +506,7 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl<T: Transport> Drop for Connection<T> {
     /// A fault of ours ends one session as any other end would: nobody takes it for one that listens.
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -514,7 +518,7 @@ impl Drop for Connection {
 }
 
 /// Writes until the socket takes no more: how much, and whether it is broken.
-fn write_all_now(stream: &mut TcpStream, cx: &mut Context<'_>, bytes: &[u8]) -> (usize, bool) {
+fn write_all_now(stream: &mut impl Transport, cx: &mut Context<'_>, bytes: &[u8]) -> (usize, bool) {
     let mut written = 0;
     while written < bytes.len() {
         match Pin::new(&mut *stream).poll_write(cx, &bytes[written..]) {
@@ -533,7 +537,7 @@ fn future_bytes<A, B, C, D, E, F>(_: impl Fn(A, B, C, D, E) -> F) -> usize {
 
 /// What one connection takes in its task.
 pub(crate) fn task_bytes() -> usize {
-    future_bytes(drive)
+    future_bytes(drive::<tokio::net::TcpStream>)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::backend::{BackendClient, ClientError};
 use crate::budget::Budget;
 use crate::commands::CommandTable;
 use crate::config::{SettingError, Settings, UnknownStations};
+use crate::connection::Transport;
 use crate::control::{self, ControlState, InternalKeys};
 use crate::drain::{self, DrainControl, DrainReport, DrainWatch};
 use crate::keyring::KeyRing;
@@ -14,20 +15,21 @@ use crate::lines::ConnectionLines;
 use crate::listener;
 use crate::metrics::ConnectionMetrics;
 use crate::presence::PresenceHub;
+use crate::reasons::Reason;
 use crate::registry::Registry;
 use crate::roster::RosterView;
-use crate::service::Service;
+use crate::service::{ConnectionPermits, Service};
 use crate::telemetry::{EventCopies, TelemetryLane};
 use crate::trace::TraceHub;
 use crate::uplink::Uplink;
-use crate::worker::Worker;
+use crate::worker::{Accepted, Stream, Worker};
 use axum::serve::ListenerExt;
 use protocol::clock::Clock;
 use protocol::control::InstanceId;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 use storage::TelemetryStore;
 use tokio::net::TcpListener;
@@ -98,8 +100,11 @@ pub struct Gateway {
     station_addr: SocketAddr,
     control_addr: SocketAddr,
     service: Arc<Service>,
+    /// They belong to the supervisor, who ends them.
+    workers: Weak<Vec<Worker>>,
     roster: Arc<RosterView>,
     drain: CancellationToken,
+    accepting: CancellationToken,
     kill: CancellationToken,
     supervisor: JoinHandle<DrainReport>,
 }
@@ -197,10 +202,44 @@ impl Gateway {
         }
         tracing::info!(%instance_id, %station_addr, %control_addr, link = "clear", "gateway started");
         let kill = CancellationToken::new();
-        let supervisor =
-            Supervisor { service: service.clone(), tasks, workers, accepting, stop, kill: kill.clone() };
+        let lent_workers = Arc::downgrade(&workers);
+        let supervisor = Supervisor {
+            service: service.clone(),
+            tasks,
+            workers,
+            accepting: accepting.clone(),
+            stop,
+            kill: kill.clone(),
+        };
         let supervisor = tokio::spawn(supervisor.run(shutdown, drain.clone()));
-        Ok(Self { station_addr, control_addr, service, roster, drain, kill, supervisor })
+        Ok(Self {
+            station_addr,
+            control_addr,
+            service,
+            workers: lent_workers,
+            roster,
+            drain,
+            accepting,
+            kill,
+            supervisor,
+        })
+    }
+
+    /// Takes a station whose bytes come another way than through the listener, as if it had been accepted there.
+    ///
+    /// # Errors
+    /// Why there is no place for it; the stream is dropped.
+    pub fn attach(&self, stream: Box<dyn Transport>, peer: IpAddr) -> Result<(), Reason> {
+        let Some(workers) = self.workers.upgrade().filter(|_| !self.accepting.is_cancelled()) else {
+            return Err(Reason::WorkerBehind);
+        };
+        let placed = ConnectionPermits::take(&self.service, peer).and_then(|permits| {
+            // Its number among all connections spreads them as evenly as turns do.
+            let worker = &workers[self.connections() % workers.len()];
+            let accepted = Accepted { stream: Stream::Other(stream), peer, permits };
+            worker.take_over(accepted).map_err(|_| Reason::WorkerBehind)
+        });
+        placed.inspect_err(|reason| self.service.metrics.refused(*reason))
     }
 
     /// Where stations connect.

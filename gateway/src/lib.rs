@@ -53,6 +53,7 @@ pub mod crash;
 pub mod metrics;
 
 pub use config::Settings;
+pub use connection::Transport;
 pub use control::InternalKeys;
 pub use drain::DrainReport;
 pub use gateway::{Gateway, Health, Listeners, Parts, StartError};

@@ -7,7 +7,7 @@
 use crate::limits;
 use crate::reasons::Reason;
 use crate::service::{ConnectionPermits, Service};
-use crate::worker::{Accepted, Worker};
+use crate::worker::{Accepted, Stream, Worker};
 use futures::FutureExt;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::fs::File;
@@ -85,7 +85,8 @@ impl Acceptor {
             return turn_away(&self.service, peer, Reason::SocketFailed);
         };
         self.turn = (self.turn + 1) % self.workers.len();
-        if self.workers[self.turn].take_over(Accepted { stream, peer, permits }).is_err() {
+        let accepted = Accepted { stream: Stream::Tcp(stream), peer: peer.ip(), permits };
+        if self.workers[self.turn].take_over(accepted).is_err() {
             turn_away(&self.service, peer, Reason::WorkerBehind);
         }
     }

@@ -73,7 +73,8 @@ pub(crate) struct ConnectionPermits {
 
 impl ConnectionPermits {
     pub(crate) fn take(service: &Arc<Service>, peer: IpAddr) -> Result<Self, Reason> {
-        // One acceptor takes permits, so a look before the count is enough.
+        // Who takes a permit holds this lock, so a look before the count is enough.
+        let mut handshakes = locked(&service.handshakes);
         if service.connections.load(Ordering::Relaxed) >= service.settings.connections_max {
             return Err(Reason::ConnectionsMax);
         }
@@ -81,7 +82,6 @@ impl ConnectionPermits {
             return Err(Reason::BytesMax);
         }
         let block = Block::of(peer);
-        let mut handshakes = locked(&service.handshakes);
         if handshakes.all >= service.settings.handshakes_max {
             return Err(Reason::HandshakesMax);
         }
@@ -93,8 +93,8 @@ impl ConnectionPermits {
         let is_crowded = *of_block > service.settings.block_handshakes_max / 2
             || handshakes.all >= service.settings.handshakes_max / 2;
         handshakes.all += 1;
-        drop(handshakes);
         service.connections.fetch_add(1, Ordering::Relaxed);
+        drop(handshakes);
         Ok(Self { service: service.clone(), before_login: Some(block), is_crowded, held_bytes: 0 })
     }
 

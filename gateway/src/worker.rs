@@ -1,6 +1,6 @@
 //! Threads with a current-thread runtime each; their buffers and counters live per thread.
 
-use crate::connection;
+use crate::connection::{self, Transport};
 use crate::limits;
 use crate::metrics::FrameCounters;
 use crate::service::{ConnectionPermits, Service};
@@ -11,7 +11,7 @@ use protocol::types::CommandId;
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -26,11 +26,17 @@ pub(crate) struct Worker {
     sockets: mpsc::Sender<Accepted>,
 }
 
-/// A socket on its way from the acceptor to its worker.
+/// A connection on its way to its worker.
 pub(crate) struct Accepted {
-    pub(crate) stream: std::net::TcpStream,
-    pub(crate) peer: SocketAddr,
+    pub(crate) stream: Stream,
+    pub(crate) peer: IpAddr,
     pub(crate) permits: ConnectionPermits,
+}
+
+/// What carries a connection.
+pub(crate) enum Stream {
+    Tcp(std::net::TcpStream),
+    Other(Box<dyn Transport>),
 }
 
 impl Worker {
@@ -90,19 +96,21 @@ async fn run(service: Arc<Service>, mut accepted: mpsc::Receiver<Accepted>, stop
 
 fn spawn(connections: &TaskTracker, service: &Arc<Service>, socket: Accepted) {
     let Accepted { stream, peer, permits } = socket;
-    let stream = match TcpStream::from_std(stream) {
-        Ok(stream) => stream,
-        Err(error) => {
-            tracing::warn!(%error, "an accepted socket cannot be used");
-            return;
-        }
-    };
     let nonce_g = with_scratch(|scratch| {
         let mut nonce = [0; 16];
         scratch.random.fill_bytes(&mut nonce);
         nonce
     });
-    connections.spawn(connection::drive(stream, peer.ip(), service.clone(), nonce_g, permits));
+    let service = service.clone();
+    match stream {
+        Stream::Tcp(stream) => match TcpStream::from_std(stream) {
+            Ok(stream) => drop(connections.spawn(connection::drive(stream, peer, service, nonce_g, permits))),
+            Err(error) => tracing::warn!(%error, "an accepted socket cannot be used"),
+        },
+        Stream::Other(stream) => {
+            connections.spawn(connection::drive(stream, peer, service, nonce_g, permits));
+        }
+    }
 }
 
 /// A worker's buffers: borrowed for the length of one turn, never across an await.

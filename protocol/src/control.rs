@@ -375,6 +375,14 @@ pub struct SessionsOpened {
     pub sessions: Vec<SessionOpened>,
 }
 
+impl SessionsOpened {
+    /// The answer of a backend that knows every station and has stored nothing of it.
+    pub fn nothing_stored(&self) -> SessionsAnswer {
+        let known = SessionAnswer::Briefing(Briefing::default());
+        SessionsAnswer { sessions: vec![known; self.sessions.len()] }
+    }
+}
+
 /// An answer for each login, in their order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionsAnswer {

@@ -53,6 +53,8 @@ pub struct LoadSettings {
     pub ramp_ms: u64,
     /// How long to measure once all stations are online.
     pub measure_ms: u64,
+    /// And not before this moment, Unix milliseconds: several loads then begin together.
+    pub not_before_ms: u64,
     /// Telemetry frames per second, of all stations together.
     pub telemetry_per_s: f64,
     /// Samples in each of them.
@@ -77,6 +79,7 @@ impl LoadSettings {
             source_addresses: 0,
             ramp_ms: 5_000,
             measure_ms: 60_000,
+            not_before_ms: 0,
             telemetry_per_s: f64::from(stations) / 30.0,
             samples_per_batch: 3,
             events_per_s: 0.0,
@@ -137,7 +140,8 @@ pub async fn run(
     let come_online_us = street.wait_until_online(settings.ramp_ms + LOAD_ONLINE_PATIENCE_MS, &stop).await;
     let logins = street.common.counts.sessions.so_far();
 
-    let from_us = street.common.clock.monotonic_us() + BEGIN_AFTER_US;
+    let early_ms = settings.not_before_ms.saturating_sub(street.common.clock.wall_ms());
+    let from_us = street.common.clock.monotonic_us() + BEGIN_AFTER_US.max(early_ms * 1_000);
     let until_us = from_us + settings.measure_ms * 1_000;
     let storm = settings.storm_ms.map(|storm_ms| (from_us + settings.measure_ms * 500, storm_ms * 1_000));
     let window = Window { from_us, until_us, storm };

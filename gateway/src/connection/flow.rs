@@ -5,7 +5,7 @@
 //! neighbours notice nothing, and commands still go to it. Only several windows in a row with too many
 //! frames end the session. The other causes are those of [`crate::budget`].
 
-use super::Connection;
+use super::{Connection, Transport};
 use crate::budget::Level;
 use crate::config::Settings;
 use crate::metrics::Throttle;
@@ -67,7 +67,7 @@ impl Flow {
     }
 }
 
-impl Connection {
+impl<T: Transport> Connection<T> {
     /// When it has to look again because it is not read.
     pub(super) fn next_look_ms(&self, now_ms: u64) -> u64 {
         let service = &self.service;

@@ -1,6 +1,6 @@
 //! What a station's messages mean to the rest of the gateway.
 
-use super::Connection;
+use super::{Connection, Transport};
 use crate::admission::Refusal;
 use crate::budget::Level;
 use crate::lanes::Parked;
@@ -14,7 +14,7 @@ use protocol::time::Now;
 use protocol::types::{CommandId, EventNo};
 use std::sync::Arc;
 
-impl Connection {
+impl<T: Transport> Connection<T> {
     /// `payload` is that of the frame in which it came.
     pub(super) fn handle_received(&mut self, received: Received<'_>, payload: &[u8], now: Now) {
         match received {

@@ -2,12 +2,15 @@
 
 use crate::harness::{Identity, Refused, Station, World, eventually, master, next_station_id};
 use chautari_gateway::config::UnknownStations;
+use chautari_gateway::reasons::Reason;
 use protocol::clock::ManualClock;
 use protocol::control::Admission;
 use protocol::frame::MessageType;
 use protocol::message::RetryReason;
 use protocol::types::Epoch;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn a_known_station_logs_in_and_the_backend_is_told() {
@@ -20,6 +23,27 @@ async fn a_known_station_logs_in_and_the_backend_is_told() {
     let told = &world.backend.sessions(identity.station_id)[0];
     assert_eq!((told.epoch, told.firmware.as_str(), told.slots), (station.epoch, "test 1.0", Some(8)));
     assert_eq!(told.instance_id, world.gateway.instance_id());
+}
+
+#[tokio::test]
+async fn a_station_may_come_another_way_than_through_the_listener() {
+    let world = World::with(|settings| settings.connections_max = 1).await;
+    let mut identity = world.approved_station().await;
+    identity.conn_no += 1;
+    let tunnel = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, peer) = (tunnel.local_addr().unwrap(), IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let (near, mut far) = tokio::io::duplex(256);
+    world.gateway.attach(Box::new(near), peer).unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = tunnel.accept().await.unwrap();
+        tokio::io::copy_bidirectional(&mut stream, &mut far).await
+    });
+    let mut station = Station::log_in(address, &identity).await.unwrap();
+    station.expect_alive().await;
+    let (other, _far) = tokio::io::duplex(256);
+    assert_eq!(world.gateway.attach(Box::new(other), peer), Err(Reason::ConnectionsMax));
+    drop(station);
+    eventually("its place is free again", || world.gateway.connections() == 0).await;
 }
 
 #[tokio::test]
