@@ -9,6 +9,7 @@ mod crash;
 mod load;
 mod operator;
 mod orders;
+mod soak;
 mod story;
 
 mod model;

@@ -48,9 +48,19 @@ impl Site {
         local(self.ports[0])
     }
 
+    /// Where its processes keep everything.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.dir
+    }
+
     /// The gateway's control server.
     pub(crate) fn control_address(&self) -> String {
         local(self.ports[1])
+    }
+
+    /// Where Prometheus asks.
+    pub(crate) fn metrics_url(&self) -> String {
+        format!("http://{}/metrics", local(self.ports[4]))
     }
 
     /// The public API.
@@ -170,6 +180,17 @@ impl Server {
         panic!("{} does not become ready", self.ready_url);
     }
 
+    /// The process's number.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal, by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the process takes a signal");
+    }
+
     /// How it ended, if it did.
     pub(crate) fn ended(&mut self) -> Option<Ended> {
         let status = self.child.try_wait().expect("the process can be asked")?;
@@ -178,8 +199,7 @@ impl Server {
 
     /// Asks it to stop, as `systemctl stop` does, and waits; `Err` if it does not end well.
     pub(crate) async fn stop(mut self) -> Result<(), String> {
-        let asked = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
-        assert!(asked.is_ok_and(|status| status.success()), "the process takes a signal");
+        self.signal("TERM");
         let mut waited = Duration::ZERO;
         while waited < PATIENCE {
             if let Some(status) = self.child.try_wait().expect("the process can be asked") {

@@ -1,6 +1,7 @@
 //! The world around the product: two stations that stand in this process, the banks in people's hands, and a
 //! rider. What it remembers is the truth that the books are judged by.
 
+use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,11 +50,17 @@ pub(crate) fn http() -> reqwest::Client {
 
 /// Makes staff, two stations and their banks, as an operator does.
 pub(crate) async fn provision(site: &Site, rest: &Rest) -> Provisioned {
+    let (stations, package_id) = provision_many(site, rest, 2).await;
+    Provisioned { stations: stations.try_into().expect("two stations"), package_id }
+}
+
+/// Makes staff, so many stations and their banks; returns the stations and a package for NPR 50.
+pub(crate) async fn provision_many(site: &Site, rest: &Rest, count: u8) -> (Vec<StationSpec>, String) {
     let staff = ["staff", "create", "--email", STAFF_EMAIL, "--password-stdin"];
     site.run(&staff, STAFF_PASSWORD).expect("staff are made");
     let staff = sign_staff_in(rest).await;
-    let stations = [1, 2].map(|number| provision_station(site, number));
-    for bank in stations.iter().flat_map(|station| &station.banks) {
+    let stations: Vec<_> = (1..=count).map(|number| provision_station(site, number)).collect();
+    for bank in stations.iter().flat_map(|station: &StationSpec| &station.banks) {
         let new =
             json!({ "serial_number": bank.serial.to_string(), "model": "PB-10", "capacity_mah": 10_000 });
         let _: Value = staff.post("admin/power-banks", &new).await.expect("a bank is registered");
@@ -62,7 +69,7 @@ pub(crate) async fn provision(site: &Site, rest: &Rest) -> Provisioned {
     let is_wanted =
         |package: &&Value| package["price"]["amount"] == "50.00" && package["payment_model"] == "prepaid";
     let for_fifty = packages["items"].as_array().expect("a list").iter().find(is_wanted);
-    Provisioned { stations, package_id: text(&for_fifty.expect("a package for NPR 50")["id"]) }
+    (stations, text(&for_fifty.expect("a package for NPR 50")["id"]))
 }
 
 /// Signs the member of staff in that [`provision`] made.
@@ -83,6 +90,10 @@ fn provision_station(site: &Site, number: u8) -> StationSpec {
     let arguments = ["station", "provision", "--name", &name, "--serial", &serial];
     let place = ["--latitude", "27.7", "--longitude", "85.3", "--slots", "4"];
     let sticker = site.run(&[&arguments[..], &place].concat(), "").expect("a station is provisioned");
+    let stickers = site.directory().join("stickers");
+    fs::create_dir_all(&stickers)
+        .and_then(|()| fs::write(stickers.join(&serial), &sticker))
+        .expect("it is kept");
     let field = |label: &str| {
         let line = sticker.lines().find_map(|line| line.strip_prefix(label)?.strip_prefix("  "));
         line.unwrap_or_else(|| panic!("the sticker has no {label}:\n{sticker}")).trim().to_owned()

@@ -74,6 +74,6 @@ async fn all(cases: Vec<Case>, template: &Arc<Template>) -> Vec<(Case, Result<En
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test is told how much to do by the environment")]
-fn environment(name: &str) -> Option<String> {
+pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
