@@ -70,11 +70,11 @@ impl Plan {
         let seed = number("CHAUTARI_SOAK_SEED").map_or(1, |seed| seed as u64);
         match number("CHAUTARI_SOAK_MINUTES") {
             None => {
-                let crowd = Crowd { stations: 60, ramp_s: 0, seconds: 2, events_per_s: 20 };
+                let crowd = Crowd { stations: 30, ramp_s: 0, seconds: 2, events_per_s: 20 };
                 Self { seed, stations: 4, riders: 3, minutes: None, scale: 1, crowd }
             }
             minutes => {
-                let crowd = Crowd { stations: 5_000, ramp_s: 10, seconds: 20, events_per_s: 100 };
+                let crowd = Crowd { stations: 5_000, ramp_s: 10, seconds: 30, events_per_s: 20 };
                 Self { seed, stations: 8, riders: 6, minutes, scale: 3, crowd }
             }
         }
