@@ -8,6 +8,9 @@
 //! CHAUTARI_SOAK_MINUTES=15 cargo test --test it soak -- --nocapture
 //! ```
 //!
+//! `CHAUTARI_SOAK_CROWD=5000` makes its crowds larger. Each of such a crowd tells its slots when it logs in; an unoptimised
+//! backend applies some twenty of those in a second, and what riders wait for stands behind them.
+//!
 //! In a long run restarts and crowds come in its first quarter and its last tenth, so that one process lives through
 //! most of it: through that life a straight line is laid, and it has to be flat.
 
@@ -74,7 +77,8 @@ impl Plan {
                 Self { seed, stations: 4, riders: 3, minutes: None, scale: 1, crowd }
             }
             minutes => {
-                let crowd = Crowd { stations: 5_000, ramp_s: 10, seconds: 30, events_per_s: 20 };
+                let stations = number("CHAUTARI_SOAK_CROWD").map_or(500, |stations| stations as u32);
+                let crowd = Crowd { stations, ramp_s: 10, seconds: 30, events_per_s: 20 };
                 Self { seed, stations: 8, riders: 6, minutes, scale: 3, crowd }
             }
         }

@@ -73,9 +73,14 @@ pub(super) struct Crowd {
 }
 
 impl Crowd {
-    /// The load tool shares the machine, and could not keep the stations of a large one alive through a storm.
-    const fn is_large(self) -> bool {
-        self.stations > 1_000
+    /// On SQLite two processes that write hold each other up, so these are provisioned while nobody else writes.
+    const fn is_provisioned_first(self) -> bool {
+        self.stations > 100
+    }
+
+    /// The load tool shares the machine, and could not keep the stations of a larger one alive through a storm.
+    const fn has_storm(self) -> bool {
+        self.stations <= 1_000
     }
 
     /// I7: so much may be held for all stations while they are there.
@@ -105,8 +110,7 @@ impl Scene {
         let (server, rest) = world::open(&site).await;
         let (mut specs, package_id) = world::provision_many(&site, &rest, count + 2).await;
         let (flooding, cloned) = (specs.pop().expect("a station"), specs.pop().expect("a station"));
-        if crowd.is_large() {
-            // While nobody else writes; on SQLite two processes that write hold each other up.
+        if crowd.is_provisioned_first() {
             let (site, crowd) = (site.clone(), Crowd { seconds: 2, events_per_s: 0, ..crowd });
             let provisioned = tokio::task::spawn_blocking(move || simulate(&site, crowd));
             provisioned.await.expect("the load does not panic").expect("the crowd is provisioned");
@@ -341,7 +345,7 @@ fn simulate(site: &Site, crowd: Crowd) -> Result<String, String> {
         ["--target", &target],
         ["--control", &control],
     ];
-    if !crowd.is_large() {
+    if crowd.has_storm() {
         arguments.push(["--storm", "1"]);
     }
     site.run(arguments.as_flattened(), "")
