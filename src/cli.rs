@@ -215,7 +215,7 @@ pub(crate) struct Simulate {
     /// gateway.unknown_stations must be "accept".
     #[arg(long)]
     pub(crate) provision: bool,
-    /// The gateway's master key, a file as in <data-dir>/secrets [default: that of --data-dir].
+    /// The gateway's master key, a file as in DATA_DIR/secrets [default: that of --data-dir].
     #[arg(long, value_name = "FILE")]
     pub(crate) master_key_file: Option<PathBuf>,
     /// Which master key it is [default: the highest of --data-dir, or 1].
