@@ -280,7 +280,7 @@ impl Soak {
         within(COUNT_PATIENCE, is_counted).await;
         scene.write_brought();
         let metrics = export::metrics(&scene.site, &scene.http).await;
-        export::write(&scene.site.directory().join("metrics"), &[metrics.clone()]);
+        export::write(&scene.site.directory().join("metrics"), std::slice::from_ref(&metrics));
         scene.write_rest();
         let routes = export::routes(&scene.site, &scene.http).await;
         let counted = json!({ "what": "counted", "frames": frames_in(&metrics) });
