@@ -2,8 +2,8 @@
 //!
 //! It keeps no durable state. Events go to the backend, telemetry to the store, and nothing is
 //! acknowledged to a station before one of the two has it on disk; the two lanes never wait
-//! for each other. Commands come over HTTP and are delivered at most once per session; what is
-//! said to be unsent never reaches a socket.
+//! for each other. Commands come over HTTP; each is written to a socket at most once, ever, and what is
+//! said to be unsent never reaches one.
 //!
 //! ```text
 //! stations ──TCP──► listener ─► worker: connection (one task each, drives the session machine)
@@ -11,6 +11,13 @@
 //!                               uplink ─► backend  telemetry ─► store  │
 //!                                  └──── acknowledgements ────────► registry ◄── control ◄── backend
 //! ```
+//!
+//! * A socket: `listener` → `worker` → `connection` (its turn; `received`: what frames mean; `flow`: when it is not read).
+//! * Who may in: `admission`, `keyring`, `roster`, `service` (places).
+//! * Who speaks for a station: `registry`, `presence`, `announcements`.
+//! * To the backend and the store: `uplink`, `telemetry`; `lanes` (what found no room), `credit` (windows), `budget` (bytes),
+//!   `pace` (shared rounds).
+//! * From the backend: `control`, `commands`. To people: `metrics`, `reasons`, `lines`, `trace`. The end: `drain`.
 //!
 //! [`Gateway::start`] takes bound listeners and a stop signal; [`Gateway::join`] returns after the
 //! graceful drain. `metrics::describe` belongs to whoever installs the recorder.
