@@ -1,5 +1,5 @@
 //! The server's memory while it runs: what its own numbers say is written down for the judge, and through what the
-//! kernel says a straight line is laid.
+//! kernel says, without SQLite's caches, a straight line is laid.
 
 use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -32,7 +32,7 @@ pub(super) struct Memory {
 #[derive(Clone, Debug)]
 struct Life {
     process: u32,
-    /// Seconds since the begin, and KiB.
+    /// Seconds since the begin, and KiB without those of C.
     samples: Vec<(f64, f64)>,
 }
 
@@ -76,13 +76,14 @@ impl Memory {
         let begun = Instant::now();
         while !stop.is_cancelled() {
             let process = self.process.load(Ordering::SeqCst);
-            if let Some(kib) = resident_kib(process) {
+            let resident = resident(process);
+            if let Some(resident) = resident {
                 let mut lives = self.lives.lock().expect("nobody panics while looking");
                 if lives.last().is_none_or(|life| life.process != process) {
                     lives.push(Life { process, samples: Vec::new() });
                 }
                 if let Some(life) = lives.last_mut() {
-                    life.samples.push((begun.elapsed().as_secs_f64(), kib));
+                    life.samples.push((begun.elapsed().as_secs_f64(), resident.all - resident.of_c));
                 }
             }
             let numbers = export::numbers(&export::metrics(&site, &http).await);
@@ -92,8 +93,9 @@ impl Memory {
                 (number("held_bytes"), number("sessions"), number("connections"))
             {
                 self.lines.write(&json!({
-                    "what": "held", "process": process, "rss_kib": resident_kib(process), "held_bytes": held,
-                    "sessions": sessions, "connections": connections,
+                    "what": "held", "process": process, "resident_kib": resident.map(|resident| resident.all),
+                    "of_c_kib": resident.map(|resident| resident.of_c), "held_bytes": held, "sessions": sessions,
+                    "connections": connections,
                 }));
             }
             sleep(EVERY).await;
@@ -129,10 +131,39 @@ fn fit(samples: &[(f64, f64)]) -> Option<Fit> {
     })
 }
 
-fn resident_kib(process: u32) -> Option<f64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.split_whitespace().next()?.parse().ok()
+/// A process in memory, KiB.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Resident {
+    /// All of it.
+    all: f64,
+    /// The arenas of the C library: what SQLite has allocated, its caches above all. These fill as the books grow, up to
+    /// a bound for each connection, and that takes longer than a soak. The product's own allocator is another one.
+    of_c: f64,
+}
+
+fn resident(process: u32) -> Option<Resident> {
+    Some(resident_of(&fs::read_to_string(format!("/proc/{process}/smaps")).ok()?))
+}
+
+fn resident_of(smaps: &str) -> Resident {
+    /// An arena begins at a multiple of this and is reserved up to the next one.
+    const ARENA_BYTES: u64 = 64 << 20;
+    let (mut resident, mut is_arena) = (Resident::default(), false);
+    for line in smaps.lines() {
+        let mut words = line.split_whitespace();
+        let first = words.next().unwrap_or_default();
+        if first == "Rss:" {
+            let kib = words.next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default();
+            resident.all += kib;
+            resident.of_c += if is_arena { kib } else { 0.0 };
+        } else if let Some((begin, end)) = first.split_once('-') {
+            let address = |digits| u64::from_str_radix(digits, 16).unwrap_or_default();
+            let (begin, end) = (address(begin), address(end));
+            let (is_named, fits) = (words.nth(4).is_some(), end - begin <= ARENA_BYTES);
+            is_arena = line.ends_with("[heap]") || (!is_named && fits && begin.is_multiple_of(ARENA_BYTES));
+        }
+    }
+    resident
 }
 
 #[test]
@@ -143,4 +174,21 @@ fn a_line_is_found_through_noise() {
     let fit = fit(&samples).expect("enough samples");
     assert!((fit.begins_mib - 10.0).abs() < 0.05, "{fit:?}");
     assert!((fit.gains_mib - 1_998.0 / 1_024.0).abs() < 0.05, "{fit:?}");
+}
+
+#[test]
+fn what_the_c_library_holds_is_told_apart() {
+    let smaps = "\
+5500aa000000-5500aa021000 rw-p 00000000 00:00 0                          [heap]
+Rss:                  28 kB
+3c64cc00000-3c68cc00000 rw-p 00000000 00:00 0
+Size:            1048576 kB
+Rss:               62900 kB
+7fc580000000-7fc58024c000 rw-p 00000000 00:00 0
+Rss:                2352 kB
+7fc58024c000-7fc584000000 ---p 00000000 00:00 0
+Rss:                   0 kB
+7fc590000000-7fc5a0000000 r-xp 00000000 fe:00 123                        /usr/bin/chautari
+Rss:                1000 kB";
+    assert_eq!(resident_of(smaps), Resident { all: 66_280.0, of_c: 2_380.0 });
 }

@@ -45,8 +45,15 @@ impl Rider {
     /// Signs a rider in. The first log is of what is seen, the second of what nobody may see.
     pub(super) async fn sign_in(scene: &Scene, number: u64, [lines, secrets]: [Lines; 2]) -> Self {
         let phone = format!("+97798420{number:05}");
-        let session = Session::open(&scene.rest, &phone, &LoggedPasswords(scene.site.log())).await;
-        let session = session.expect("the rider signs in");
+        let passwords = LoggedPasswords(scene.site.log());
+        // A server that has just heard a crowd out may not answer at once.
+        let session = loop {
+            match Session::open(&scene.rest, &phone, &passwords).await {
+                Ok(session) => break session,
+                Err(error) if is_no_answer(&error) => sleep(AGAIN).await,
+                Err(error) => panic!("{phone} is not let in: {error}"),
+            }
+        };
         tell_token(&secrets, &session);
         Self {
             session,
