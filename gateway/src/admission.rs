@@ -35,6 +35,14 @@ pub struct Refusal {
     pub retry_after_ms: u32,
 }
 
+/// A login that goes on to PROOF.
+pub struct Admitted {
+    /// What the station must prove that it has.
+    pub key: StationKey,
+    /// It has taken a turn of the fleet's, which is given back if nothing is proven.
+    pub has_turn: bool,
+}
+
 impl Admission {
     /// Full buckets.
     pub fn new(
@@ -66,7 +74,7 @@ impl Admission {
     }
 
     /// HELLO: the station's key, if the login may go on. Nothing of it is proven.
-    pub fn judge_hello(&self, hello: &Hello<'_>, peer: IpAddr) -> Result<StationKey, Refusal> {
+    pub fn judge_hello(&self, hello: &Hello<'_>, peer: IpAddr) -> Result<Admitted, Refusal> {
         if self.draining.load(Ordering::Acquire) {
             return Err(self.spread(
                 RetryReason::Draining,
@@ -88,13 +96,26 @@ impl Admission {
         if !self.keys.has(hello.key_id) {
             return Err(self.later(RetryReason::UnknownKey));
         }
-        if takes_key.is_none() && self.unknown_stations == UnknownStations::Pending {
-            self.take_token_of_strangers(&hello.station_id)?;
-        } else {
+        let has_turn = takes_key.is_some() || self.unknown_stations == UnknownStations::Accept;
+        if has_turn {
             self.take_tokens(&hello.station_id, peer)?;
+        } else {
+            self.take_token_of_strangers(&hello.station_id)?;
         }
         let key = self.keys.station_key(hello.key_id, hello.station_id, hello.key_gen);
-        key.ok_or(self.later(RetryReason::UnknownKey))
+        let key = key.ok_or(self.later(RetryReason::UnknownKey))?;
+        Ok(Admitted { key, has_turn })
+    }
+
+    /// A login ended before its PROOF: the turn that it took is another's. Ids are no secret, so a HELLO alone must not
+    /// cost the fleet anything for longer than its socket is there.
+    pub(crate) fn give_back(&self, block: Block) {
+        let settings = &self.settings;
+        let mut buckets = locked(&self.buckets);
+        buckets.all.give_back(f64::from(settings.burst));
+        if let Some(of_block) = buckets.blocks.get_mut(&block) {
+            of_block.give_back(f64::from(settings.block_burst));
+        }
     }
 
     /// PROOF was right: whether this station may have a session.
@@ -234,6 +255,10 @@ impl Bucket {
 
     fn filled(&self, per_s: f64, burst: f64, now_ms: u64) -> f64 {
         (self.tokens + now_ms.saturating_sub(self.at_ms) as f64 * per_s / 1_000.0).min(burst)
+    }
+
+    const fn give_back(&mut self, burst: f64) {
+        self.tokens = (self.tokens + 1.0).min(burst);
     }
 
     fn take(&mut self, per_s: f64, burst: f64, now_ms: u64) -> bool {

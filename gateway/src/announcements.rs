@@ -4,13 +4,11 @@ use crate::backend::{BackendClient, Backoff};
 use crate::limits;
 use crate::metrics::carrier_failures;
 use crate::pace::Pace;
-use crate::registry::{SessionHandle, locked};
+use crate::registry::{Round, SessionHandle, locked};
 use protocol::control::{Briefing, SESSIONS_OPENED_MAX, SessionAnswer, SessionOpened, SessionsOpened};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Logins that the backend has not been told of.
@@ -25,8 +23,6 @@ pub struct Announcements {
 #[derive(Default)]
 struct Waiting {
     entries: VecDeque<Announcement>,
-    /// What the backend did not take, and when it is told again.
-    failed: VecDeque<(Instant, Announcement)>,
     sweep_at: usize,
 }
 
@@ -69,7 +65,7 @@ impl Announcements {
             match backend.post_sessions(&opened).await {
                 Ok(answer) => {
                     backoff.reset();
-                    self.brief(handles, opened.sessions, answer.sessions);
+                    brief(&handles, answer.sessions);
                 }
                 Err(error) => {
                     failures.increment(1);
@@ -87,80 +83,46 @@ impl Announcements {
         }
     }
 
-    fn brief(
-        &self,
-        handles: Vec<Arc<SessionHandle>>,
-        opened: Vec<SessionOpened>,
-        answers: Vec<SessionAnswer>,
-    ) {
-        for ((session, opened), answer) in handles.into_iter().zip(opened).zip(answers) {
-            match answer {
-                SessionAnswer::Briefing(briefing) => session.brief(&briefing),
-                // Nobody provisioned it, where such stations are accepted: nothing of it was ever stored.
-                SessionAnswer::Unknown => session.brief(&Briefing::default()),
-                SessionAnswer::Failed => {
-                    let due = Instant::now() + Duration::from_millis(limits::ANNOUNCEMENT_RETRY_MS);
-                    locked(&self.queue).failed.push_back((due, Announcement { session, opened }));
-                    self.arrived.notify_one();
-                }
-            }
-        }
-    }
-
     async fn next(
         &self,
         pace: &mut Pace,
         stop: &CancellationToken,
     ) -> Option<(Vec<Arc<SessionHandle>>, Vec<SessionOpened>)> {
         while !stop.is_cancelled() {
-            let due = locked(&self.queue).due();
-            let due = match due {
-                Due::Now => {
-                    pace.wait(stop).await;
-                    let taken = locked(&self.queue).take();
-                    if !taken.0.is_empty() {
-                        return Some(taken);
-                    }
-                    continue;
+            if locked(&self.queue).entries.is_empty() {
+                tokio::select! {
+                    () = self.arrived.notified() => {}
+                    () = stop.cancelled() => {}
                 }
-                Due::At(due) => Some(due),
-                Due::Nothing => None,
-            };
-            tokio::select! {
-                () = self.arrived.notified() => {}
-                () = sleep_until(due) => {}
-                () = stop.cancelled() => {}
+                continue;
+            }
+            pace.wait(stop).await;
+            let taken = locked(&self.queue).take();
+            if !taken.0.is_empty() {
+                return Some(taken);
             }
         }
         None
     }
 }
 
-/// When the next login is to be told.
-enum Due {
-    Now,
-    At(Instant),
-    Nothing,
+fn brief(handles: &[Arc<SessionHandle>], answers: Vec<SessionAnswer>) {
+    let mut round = Round::default();
+    for (session, answer) in handles.iter().zip(answers) {
+        match answer {
+            SessionAnswer::Briefing(briefing) => round.brief(session, &briefing),
+            // Nobody provisioned it, where such stations are accepted: nothing of it was ever stored.
+            SessionAnswer::Unknown => round.brief(session, &Briefing::default()),
+        }
+    }
 }
 
 impl Waiting {
-    fn due(&self) -> Due {
-        match self.failed.front() {
-            _ if !self.entries.is_empty() => Due::Now,
-            Some((due, _)) if *due <= Instant::now() => Due::Now,
-            Some((due, _)) => Due::At(*due),
-            None => Due::Nothing,
-        }
-    }
-
     /// As many as one call may tell; sessions that have ended are left out.
     fn take(&mut self) -> (Vec<Arc<SessionHandle>>, Vec<SessionOpened>) {
-        let now = Instant::now();
         let (mut handles, mut sessions) = (Vec::new(), Vec::new());
         while sessions.len() < SESSIONS_OPENED_MAX {
-            let again =
-                self.failed.pop_front_if(|(due, _)| *due <= now).map(|(_, announcement)| announcement);
-            let Some(next) = again.or_else(|| self.entries.pop_front()) else { break };
+            let Some(next) = self.entries.pop_front() else { break };
             if !next.session.is_closed() {
                 handles.push(next.session);
                 sessions.push(next.opened);
@@ -170,14 +132,6 @@ impl Waiting {
             self.entries = VecDeque::new();
         }
         (handles, sessions)
-    }
-}
-
-/// Never, if there is nothing to wait for.
-async fn sleep_until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
     }
 }
 

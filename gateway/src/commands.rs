@@ -217,16 +217,16 @@ impl CommandTable {
     }
 
     /// The station sent CMD_RECEIPT.
-    pub fn received(&self, id: &CommandId) {
-        let Some(command) = self.find(id) else { return };
+    pub fn received(&self, station_id: &StationId, id: &CommandId) {
+        let Some(command) = self.find_of(station_id, id) else { return };
         if command.advance(Phase::Sent, Phase::Received) {
             self.metrics.received(self.since_sent_ms(&command));
         }
     }
 
     /// The station sent a verdict.
-    pub fn answered(&self, id: &CommandId) {
-        let Some(command) = self.find(id) else { return };
+    pub fn answered(&self, station_id: &StationId, id: &CommandId) {
+        let Some(command) = self.find_of(station_id, id) else { return };
         if command.advance(Phase::Received, Phase::Answered) || command.advance(Phase::Sent, Phase::Answered)
         {
             command.ended_at_ms.store(self.clock.monotonic_ms(), Ordering::Relaxed);
@@ -306,6 +306,10 @@ impl CommandTable {
         self.clock.monotonic_ms().saturating_sub(command.sent_at_ms.load(Ordering::Relaxed))
     }
 
+    fn find_of(&self, station_id: &StationId, id: &CommandId) -> Option<Arc<Tracked>> {
+        self.find(id).filter(|command| command.offer.station_id == *station_id)
+    }
+
     fn find(&self, id: &CommandId) -> Option<Arc<Tracked>> {
         locked(&self.table).commands.get(id).cloned()
     }
@@ -328,7 +332,7 @@ fn possible(offer: &CommandOffer, wall_ms: u64) -> Result<(), OfferRefusal> {
     if names_a_slot != offer.slot.is_some() || offer.slot == Some(0) {
         return Err(OfferRefusal::Impossible("slot does not fit the kind"));
     }
-    if matches!(offer.kind, Eject) && offer.bank.is_none() {
+    if matches!(offer.kind, Eject | EjectForService) && offer.bank.is_none() {
         return Err(OfferRefusal::Impossible("an eject names its power bank"));
     }
     if offer.expires_at_ms > wall_ms.saturating_add(limits::COMMAND_LIFE_MAX_MS) {
@@ -429,7 +433,7 @@ mod tests {
         bench.offer(1);
         bench.offer(2);
         assert_eq!(bench.table.withdraw(&command_id(1)).outcome, WithdrawOutcome::Withdrawn);
-        let commands = session.take(true).unwrap().commands;
+        let commands = session.take(true).unwrap().take_commands();
         assert!(!bench.table.begin_send(&commands[0]));
         assert!(bench.table.begin_send(&commands[1]));
         assert_eq!(bench.table.withdraw(&command_id(2)).outcome, WithdrawOutcome::TooLate);
@@ -448,7 +452,7 @@ mod tests {
             (answer.state, answer.unsent_reason),
             (DeliveryState::Unsent, Some(UnsentReason::Expired))
         );
-        assert!(!bench.table.begin_send(&session.take(true).unwrap().commands[0]));
+        assert!(!bench.table.begin_send(&session.take(true).unwrap().take_commands()[0]));
     }
 
     #[test]
@@ -459,7 +463,7 @@ mod tests {
         bench.offer(2);
         let new = bench.log_in(2);
         bench.table.hand_over(old.close());
-        assert_eq!(new.take(true).unwrap().commands.len(), 2);
+        assert_eq!(new.take(true).unwrap().take_commands().len(), 2);
         bench.registry.remove(&new, "test", NOW_MS);
         bench.offer(3);
         assert_eq!(bench.table.state(&command_id(3)).unsent_reason, Some(UnsentReason::NoSession));
@@ -483,12 +487,14 @@ mod tests {
         let session = bench.log_in(1);
         bench.offer(1);
         bench.offer(2);
-        for command in session.take(true).unwrap().commands {
+        for command in session.take(true).unwrap().take_commands() {
             bench.table.begin_send(&command);
         }
-        bench.table.received(&command_id(1));
+        bench.table.received(&StationId([0xEE; 16]), &command_id(1));
+        assert_eq!(bench.table.state(&command_id(1)).state, DeliveryState::Sent, "another station's word");
+        bench.table.received(&STATION, &command_id(1));
         assert_eq!(bench.table.state(&command_id(1)).state, DeliveryState::Received);
-        bench.table.answered(&command_id(1));
+        bench.table.answered(&STATION, &command_id(1));
         bench.clock.advance_ms(limits::COMMAND_RETENTION_MS + 19_000);
         bench.table.sweep();
         assert_eq!(bench.table.state(&command_id(1)).state, DeliveryState::Answered);

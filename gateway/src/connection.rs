@@ -13,7 +13,7 @@ use crate::crash;
 use crate::lanes::Parked;
 use crate::limits;
 use crate::reasons::Reason;
-use crate::registry::{Inbox, Leave, SessionHandle};
+use crate::registry::{Asked, Inbox, Leave, SessionHandle};
 use crate::service::{ConnectionPermits, Service};
 use crate::trace::Traced;
 use crate::worker::{Scratch, with_scratch};
@@ -36,7 +36,8 @@ use tokio::time::{Instant, Sleep};
 
 use flow::Flow;
 
-/// An open stream of bytes from a station: its socket, or whatever else carries the protocol.
+/// An open stream of bytes from a station: its socket, or whatever else carries the protocol. What is written must be
+/// on its way without a flush.
 pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
@@ -81,7 +82,7 @@ pub(crate) fn drive<T: Transport>(
     let now = service.now();
     let mut session = GatewaySession::new(protocol::crypto::LinkMode::Clear, nonce_g, now);
     if permits.is_crowded() {
-        session.hurry(limits::HANDSHAKE_CROWDED_MS);
+        session.allow_handshake_ms(limits::HELLO_CROWDED_MS);
     }
     let mut connection = Connection {
         stream,
@@ -167,43 +168,16 @@ impl<T: Transport> Connection<T> {
     }
 
     fn handle_inbox(&mut self, inbox: Inbox, scratch: &mut Scratch, now: Now) {
-        for command in &inbox.commands {
-            if !self.session.is_open() || self.session.is_draining() {
-                self.service.commands.give_up(command);
-            } else if self.service.commands.begin_send(command) {
-                protocol::crash::point(crash::BEFORE_COMMAND_WRITE);
-                let message = Command::from_offer(command.id, &command.offer, self.session.epoch());
-                let sent = self.session.send_command(&message, now, scratch.room()).map(<[u8]>::len);
-                match sent {
-                    Ok(length) => {
-                        scratch.sent(length);
-                        scratch.has_command = true;
-                        self.reports_due += 1;
-                    }
-                    // Begun and not written: in doubt to the outside, which a query settles.
-                    Err(error) => {
-                        if let Some(left_out) = self.service.lines.unwritten.next(now.monotonic_ms) {
-                            tracing::warn!(cmd_id = %command.id, %error, left_out, "a command was not written");
-                        }
-                    }
-                }
-            }
-        }
-        for query in &inbox.queries {
-            self.query(*query, scratch, now);
-        }
-        if inbox.query_inventory {
-            let cmd_id = scratch.command_id(now.wall_ms);
-            if let Ok(length) = self.session.query_inventory(cmd_id, now, scratch.room()).map(<[u8]>::len) {
-                scratch.sent(length);
-                self.reports_due += 1;
-            }
+        if let Some(asked) = &inbox.asked {
+            self.ask(asked, scratch, now);
         }
         if let Some(through) = inbox.events_through {
             protocol::crash::point(crash::BEFORE_EVENT_ACK_WRITE);
             self.session.acknowledge_events(through, now);
         }
-        for through in inbox.samples_through {
+        // In the order in which they were stored, which is that of the lane.
+        let other_boots = inbox.asked.into_iter().flat_map(|asked| asked.samples_through);
+        for through in inbox.samples_through.into_iter().chain(other_boots) {
             self.session.acknowledge_samples(through, now);
         }
         match inbox.leave {
@@ -221,10 +195,45 @@ impl<T: Transport> Connection<T> {
         }
     }
 
+    fn ask(&mut self, asked: &Asked, scratch: &mut Scratch, now: Now) {
+        for command in &asked.commands {
+            if !self.session.is_open() || self.session.is_draining() {
+                self.service.commands.give_up(command);
+            } else if self.service.commands.begin_send(command) {
+                protocol::crash::point(crash::BEFORE_COMMAND_WRITE);
+                let message = Command::from_offer(command.id, &command.offer, self.session.epoch());
+                let sent = self.session.send_command(&message, now, scratch.room()).map(<[u8]>::len);
+                match sent {
+                    Ok(length) => {
+                        scratch.sent(length);
+                        scratch.has_command = true;
+                        self.reports_due = self.reports_due.saturating_add(1);
+                    }
+                    // Begun and not written: in doubt to the outside, which a query settles.
+                    Err(error) => {
+                        if let Some(left_out) = self.service.lines.unwritten.next(now.monotonic_ms) {
+                            tracing::warn!(cmd_id = %command.id, %error, left_out, "a command was not written");
+                        }
+                    }
+                }
+            }
+        }
+        for query in &asked.queries {
+            self.query(*query, scratch, now);
+        }
+        if asked.query_inventory {
+            let cmd_id = scratch.command_id(now.wall_ms);
+            if let Ok(length) = self.session.query_inventory(cmd_id, now, scratch.room()).map(<[u8]>::len) {
+                scratch.sent(length);
+                self.reports_due = self.reports_due.saturating_add(1);
+            }
+        }
+    }
+
     fn query(&mut self, cmd_id: CommandId, scratch: &mut Scratch, now: Now) {
         if let Ok(length) = self.session.query(cmd_id, now, scratch.room()).map(<[u8]>::len) {
             scratch.sent(length);
-            self.reports_due += 1;
+            self.reports_due = self.reports_due.saturating_add(1);
         }
     }
 
@@ -288,7 +297,7 @@ impl<T: Transport> Connection<T> {
                         self.service.traces.received(self.traced(), &frame);
                     }
                     if let Some(received) = received {
-                        self.handle_received(received, frame.payload, now);
+                        self.handle_received(received, frame.payload, &scratch.mailbox, now);
                     }
                 }
                 Ok(Decoded::Incomplete { .. }) => {

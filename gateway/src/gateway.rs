@@ -102,6 +102,8 @@ pub struct Gateway {
     service: Arc<Service>,
     /// They belong to the supervisor, who ends them.
     workers: Weak<Vec<Worker>>,
+    /// How many came another way than through the listener: they go to the workers in turn.
+    attached: AtomicUsize,
     roster: Arc<RosterView>,
     drain: CancellationToken,
     accepting: CancellationToken,
@@ -217,6 +219,7 @@ impl Gateway {
             control_addr,
             service,
             workers: lent_workers,
+            attached: AtomicUsize::new(0),
             roster,
             drain,
             accepting,
@@ -234,8 +237,7 @@ impl Gateway {
             return Err(Reason::WorkerBehind);
         };
         let placed = ConnectionPermits::take(&self.service, peer).and_then(|permits| {
-            // Its number among all connections spreads them as evenly as turns do.
-            let worker = &workers[self.connections() % workers.len()];
+            let worker = &workers[self.attached.fetch_add(1, Ordering::Relaxed) % workers.len()];
             let accepted = Accepted { stream: Stream::Other(stream), peer, permits };
             worker.take_over(accepted).map_err(|_| Reason::WorkerBehind)
         });

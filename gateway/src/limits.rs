@@ -95,8 +95,6 @@ pub const QUICK_CALL_MS: u64 = 250;
 pub const QUICK_CALLS_TO_GROW: u16 = 4;
 /// An empty queue gives its memory back if it has room for more entries than this.
 pub const QUEUE_ENTRIES_KEPT: usize = 1_024;
-/// A login that the backend did not take is told again after this time.
-pub const ANNOUNCEMENT_RETRY_MS: u64 = 2_000;
 /// Announcements of ended sessions may be this many before they are swept out.
 pub const ANNOUNCEMENTS_SWEPT_AT: usize = 1_024;
 
@@ -116,9 +114,9 @@ pub const ANSWERS_PER_READ_BYTES: usize = 16 * 1_024;
 pub const WRITE_SCRATCH_BYTES: usize = 32 * 1_024;
 /// The longest sleep of a connection; a later alarm is set anew.
 pub const ALARM_MAX_MS: u64 = 3_600_000;
-/// The time for a whole login while more than half of the places before login are taken: who is silent must not
-/// hold a place that a station needs.
-pub const HANDSHAKE_CROWDED_MS: u64 = 6_000;
+/// The time for HELLO while more than half of the places before login are taken: who is silent must not hold a place
+/// that a station needs.
+pub const HELLO_CROWDED_MS: u64 = 6_000;
 /// How long the last word may take to reach the station before the socket closes.
 pub const FAREWELL_MS: u64 = 1_000;
 /// So much is read and dropped meanwhile; a station that sends more may miss the last word.

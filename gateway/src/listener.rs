@@ -27,6 +27,8 @@ pub fn bind_stations(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
+    // Before the first station can connect: a socket has what its listener had at that moment.
+    prepare(&SockRef::from(&socket))?;
     socket.listen(limits::ACCEPT_BACKLOG)?;
     TcpListener::from_std(socket.into())
 }
@@ -204,7 +206,6 @@ mod tests {
     #[tokio::test]
     async fn an_accepted_socket_has_all_that_a_station_needs() {
         let listener = bind_stations("127.0.0.1:0".parse().unwrap()).unwrap();
-        prepare(&SockRef::from(&listener)).unwrap();
         let _peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let stream = prepared(listener.accept().await.unwrap().0).unwrap();
         let socket = SockRef::from(&stream);

@@ -1,10 +1,13 @@
 //! Which session speaks for which station: the highest epoch wins, in any order of arrival.
 
 mod handle;
+mod mailbox;
 mod record;
 mod trouble;
 
-pub use handle::{Inbox, Leave, SessionHandle};
+pub use handle::{Asked, Inbox, Leave, SessionHandle};
+pub use mailbox::Mailbox;
+pub(crate) use mailbox::Round;
 
 use crate::config::FlappingSettings;
 use crate::limits;

@@ -68,6 +68,8 @@ pub(crate) struct ConnectionPermits {
     service: Arc<Service>,
     before_login: Option<Block>,
     is_crowded: bool,
+    /// It has taken a turn to log in.
+    has_turn: bool,
     held_bytes: usize,
 }
 
@@ -95,7 +97,13 @@ impl ConnectionPermits {
         handshakes.all += 1;
         service.connections.fetch_add(1, Ordering::Relaxed);
         drop(handshakes);
-        Ok(Self { service: service.clone(), before_login: Some(block), is_crowded, held_bytes: 0 })
+        Ok(Self {
+            service: service.clone(),
+            before_login: Some(block),
+            is_crowded,
+            has_turn: false,
+            held_bytes: 0,
+        })
     }
 
     /// Whether more than half of the places before login were taken when this one was.
@@ -118,6 +126,11 @@ impl ConnectionPermits {
         self.held_bytes
     }
 
+    /// HELLO has taken a turn of the fleet's.
+    pub(crate) const fn took_turn(&mut self) {
+        self.has_turn = true;
+    }
+
     pub(crate) fn logged_in(&mut self) {
         let Some(block) = self.before_login.take() else { return };
         let mut handshakes = locked(&self.service.handshakes);
@@ -133,6 +146,9 @@ impl ConnectionPermits {
 
 impl Drop for ConnectionPermits {
     fn drop(&mut self) {
+        if let (Some(block), true) = (self.before_login, self.has_turn) {
+            self.service.admission.give_back(block);
+        }
         self.logged_in();
         self.hold(0);
         self.service.connections.fetch_sub(1, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use crate::credit::Credit;
 use crate::limits;
 use crate::metrics::TelemetryMetrics;
 use crate::pace::Pace;
-use crate::registry::{SessionHandle, locked};
+use crate::registry::{Round, SessionHandle, locked};
 use crate::uplink::event_bytes;
 use protocol::clock::Clock;
 use protocol::control::UplinkItem;
@@ -165,9 +165,11 @@ impl TelemetryLane {
             self.budget.release(unfolded);
             let Some(stored) = stored else { return };
             protocol::crash::point(crash::AFTER_TELEMETRY_APPEND);
+            let mut round = Round::default();
             for (session, through) in stored {
-                session.acknowledge_samples(through);
+                round.acknowledge_samples(session, through);
             }
+            drop(round);
             self.finished(&entries);
         }
     }
@@ -266,11 +268,19 @@ impl TelemetryLane {
 /// The batches for the store, and whom to tell how far they reach.
 fn unfold(entries: &[Entry]) -> (Vec<(&Arc<SessionHandle>, SamplePoint)>, Vec<SampleBatch>) {
     let unfolded = entries.iter().filter_map(|Entry { session, batch }| {
-        let batch = batch.unfold(session.station_id)?;
+        let mut batch = batch.unfold(session.station_id)?;
         let through = SamplePoint { boot_no: batch.boot_no, sample_no: batch.last_sample_no() };
+        batch.boot_no = stored_boot_no(session.epoch.key_gen(), batch.boot_no);
         Some(((session, through), batch))
     });
     unfolded.unzip()
+}
+
+/// A boot among all boots of a station. A controller that came into the cabinet with a new key counts from one again, so
+/// the key's generation stands above the wire's 24 bits; with the first key the number is that of the wire.
+fn stored_boot_no(key_gen: u16, boot_no: u32) -> u32 {
+    let [_, keys_before] = key_gen.saturating_sub(1).to_be_bytes();
+    u32::from(keys_before) << 24 | boot_no
 }
 
 /// Brings a batch from the wire into the form of the store.
@@ -378,7 +388,7 @@ mod tests {
     use protocol::control::TimeQuality;
     use protocol::message::{RecordWriter, SlotReading, StationReading};
     use protocol::time::Anchor;
-    use protocol::types::{BankSerial, SlotState};
+    use protocol::types::{BankSerial, Epoch, SlotState};
 
     const ARRIVAL_MS: u64 = 1_800_000_000_000;
 
@@ -435,7 +445,7 @@ mod tests {
     }
 
     fn session(station: u8) -> Arc<SessionHandle> {
-        Arc::new(SessionHandle::new(StationId([station; 16]), protocol::types::Epoch(1), 0))
+        Arc::new(SessionHandle::new(StationId([station; 16]), Epoch(1), 0))
     }
 
     #[test]
@@ -448,6 +458,18 @@ mod tests {
         let slots: usize =
             unfolded.samples.iter().map(|sample| sample.slots.capacity() * size_of::<SlotSample>()).sum();
         assert!(slots + size_of_val(&unfolded.samples[..]) <= batch.unfolded_bytes);
+    }
+
+    #[test]
+    fn the_boots_of_a_new_key_are_others() {
+        let of_key = |key_gen| Epoch::from_parts(key_gen, 7, 1).unwrap();
+        let entries = [of_key(1), of_key(2)].map(|epoch| {
+            let session = Arc::new(SessionHandle::new(StationId([1; 16]), epoch, 0));
+            Entry { session, batch: batch(0, 2) }
+        });
+        let (told, stored) = unfold(&entries);
+        assert!(told.iter().all(|(_, through)| *through == SamplePoint { boot_no: 1, sample_no: 1 }));
+        assert_eq!([stored[0].boot_no, stored[1].boot_no], [1, 1 << 24 | 1]);
     }
 
     #[test]

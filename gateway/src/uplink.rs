@@ -7,7 +7,7 @@ use crate::credit::Credit;
 use crate::limits;
 use crate::metrics::UplinkMetrics;
 use crate::pace::Pace;
-use crate::registry::{SessionHandle, locked};
+use crate::registry::{Round, SessionHandle, locked};
 use crate::telemetry::EventCopies;
 use protocol::clock::Clock;
 use protocol::control::{
@@ -309,6 +309,7 @@ pub(crate) fn event_bytes(event: &StationEvent) -> usize {
 /// Tells each session how far the events that it brought are stored. One that has ended hears nothing, and
 /// the station sends them again by itself.
 fn acknowledge(items: &[UplinkItem], carriers: &[Carrier]) {
+    let mut round = Round::default();
     let mut told: Option<(&Arc<SessionHandle>, EventNo)> = None;
     for (item, carrier) in items.iter().zip(carriers) {
         let UplinkItem::Event(event) = item else { continue };
@@ -316,12 +317,12 @@ fn acknowledge(items: &[UplinkItem], carriers: &[Carrier]) {
         if let Some((session, through)) = told
             && !Arc::ptr_eq(session, &carrier.session)
         {
-            session.acknowledge_events(through);
+            round.acknowledge_events(session, through);
         }
         told = Some((&carrier.session, event.event_no));
     }
     if let Some((session, through)) = told {
-        session.acknowledge_events(through);
+        round.acknowledge_events(session, through);
     }
 }
 

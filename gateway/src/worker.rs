@@ -3,6 +3,7 @@
 use crate::connection::{self, Transport};
 use crate::limits;
 use crate::metrics::FrameCounters;
+use crate::registry::Mailbox;
 use crate::service::{ConnectionPermits, Service};
 use protocol::frame::MessageType;
 use protocol::limits::{FRAME_OVERHEAD_BYTES, PAYLOAD_HARD_MAX_BYTES};
@@ -78,6 +79,7 @@ impl Worker {
 
 async fn run(service: Arc<Service>, mut accepted: mpsc::Receiver<Accepted>, stop: CancellationToken) {
     let connections = TaskTracker::new();
+    let mailbox = with_scratch(|scratch| scratch.mailbox.clone());
     let mut flush = tokio::time::interval(Duration::from_millis(limits::COUNTERS_FLUSH_MS));
     loop {
         tokio::select! {
@@ -85,6 +87,7 @@ async fn run(service: Arc<Service>, mut accepted: mpsc::Receiver<Accepted>, stop
                 Some(socket) => spawn(&connections, &service, socket),
                 None => break,
             },
+            () = mailbox.arrived() => mailbox.wake_all(),
             _ = flush.tick() => with_scratch(|scratch| scratch.counters.flush()),
             () = stop.cancelled() => break,
         }
@@ -121,6 +124,8 @@ pub(crate) struct Scratch {
     /// A command is among the bytes to write.
     pub(crate) has_command: bool,
     pub(crate) counters: FrameCounters,
+    /// Where others leave word for this worker's sessions.
+    pub(crate) mailbox: Arc<Mailbox>,
     random: StdRng,
 }
 
@@ -144,6 +149,7 @@ impl Scratch {
             out_length: 0,
             has_command: false,
             counters: FrameCounters::new(),
+            mailbox: Arc::default(),
             // Replaced by the worker's own seed before its first use.
             random: StdRng::from_seed([0; 32]),
         }

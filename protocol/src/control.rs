@@ -398,8 +398,6 @@ pub enum SessionAnswer {
     Briefing(Briefing),
     /// Nobody provisioned this station.
     Unknown,
-    /// Its own data were in the way; it is told again later.
-    Failed,
 }
 
 /// A station has logged in.

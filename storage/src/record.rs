@@ -19,7 +19,8 @@ pub type SlotSample = SlotReport;
 pub struct SampleBatch {
     /// Who measured.
     pub station_id: StationId,
-    /// The station's boot in which the samples were taken.
+    /// The station's boot in which the samples were taken, counted over all its controllers: above the station's own 24
+    /// bits stands how many keys the station had before, modulo 256.
     pub boot_no: u32,
     /// The number of the first sample, counted per boot; the others follow without a gap.
     pub first_sample_no: u32,

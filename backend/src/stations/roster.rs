@@ -9,11 +9,10 @@ use crate::limits;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use entities::id::StationId;
 use entities::station;
 use entities::station_key::{self, Admission};
 use protocol::control::{self, Roster, RosterEntry};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -27,7 +26,7 @@ pub(super) struct Known {
     wait_ms: u64,
 }
 
-/// Answers as soon as something is newer, or 304 after the wait.
+/// Answers as soon as something is newer, or 304 after the wait; at once if the book is older than what is known.
 pub(super) async fn roster(
     _: Internal,
     State(app): State<App>,
@@ -50,6 +49,14 @@ pub(super) async fn roster(
 
 async fn newer_than(app: &App, version: u64) -> Result<Option<Roster>> {
     let version = i64::try_from(version).unwrap_or(i64::MAX);
+    let newest = newest_version(app.db.read()).await?;
+    if newest < version {
+        // The book was put back to an earlier state: whoever asks reads it anew.
+        return Ok(Some(Roster { version: u64::try_from(newest).unwrap_or(0), entries: Vec::new() }));
+    }
+    if newest == version {
+        return Ok(None);
+    }
     let rows = station_key::Entity::find()
         .filter(station_key::Column::RosterVersion.gt(version))
         .order_by_asc(station_key::Column::RosterVersion)
@@ -83,26 +90,15 @@ fn entry(key: &station_key::Model, station: Option<station::Model>) -> Result<Ro
 /// Held under a lock until the commit: a gateway that has seen a version has seen all before it.
 pub(super) async fn next_version(tx: &Tx) -> Result<i64> {
     tx.lock(Lock::Roster).await?;
+    Ok(newest_version(tx).await? + 1)
+}
+
+async fn newest_version(db: &impl ConnectionTrait) -> Result<i64> {
     let newest: Option<Option<i64>> = station_key::Entity::find()
         .select_only()
         .column_as(station_key::Column::RosterVersion.max(), "newest")
         .into_tuple()
-        .one(tx)
+        .one(db)
         .await?;
-    Ok(newest.flatten().unwrap_or(0) + 1)
-}
-
-/// Lets a station log in, or not.
-pub async fn admit(tx: &Tx, station_id: StationId, admission: Admission) -> Result<()> {
-    let version = next_version(tx).await?;
-    station_key::Entity::update_many()
-        .set(station_key::ActiveModel {
-            admission: sea_orm::Set(admission),
-            roster_version: sea_orm::Set(version),
-            ..Default::default()
-        })
-        .filter(station_key::Column::StationId.eq(station_id))
-        .exec(tx)
-        .await?;
-    Ok(())
+    Ok(newest.flatten().unwrap_or(0))
 }

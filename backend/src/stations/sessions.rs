@@ -2,7 +2,6 @@
 
 use crate::app::App;
 use crate::auth::Internal;
-use crate::db;
 use crate::error::{Error, Problem, Result};
 use crate::extract::Json;
 use crate::limits;
@@ -11,6 +10,7 @@ use axum::extract::State;
 use entities::command::{self, CommandState};
 use entities::id::StationId;
 use entities::station;
+use futures::{StreamExt, stream};
 use protocol::control::{
     Briefing, SESSIONS_OPENED_MAX, SessionAnswer, SessionOpened, SessionsAnswer, SessionsOpened,
 };
@@ -39,23 +39,26 @@ pub(super) async fn open_sessions(
     let stations: HashMap<StationId, station::Model> =
         found.all(app.db.read()).await?.into_iter().map(|station| (station.id, station)).collect();
     let briefings = briefings(&app, &ids).await?;
-    let mut sessions = Vec::with_capacity(opened.len());
-    for opened in opened {
-        let id = station_id(opened.station_id);
-        let Some(station) = stations.get(&id) else {
-            sessions.push(SessionAnswer::Unknown);
-            continue;
-        };
-        sessions.push(match note_hardware(&app, station, &opened).await {
-            Ok(()) => SessionAnswer::Briefing(briefings.get(&id).cloned().unwrap_or_default()),
-            Err(error) if error.database().is_some_and(db::is_busy) => return Err(error),
-            Err(error) => {
-                tracing::error!(station = %id, %error, "what a station says of itself was not noted");
-                SessionAnswer::Failed
+    let known = |opened: &SessionOpened| stations.get(&station_id(opened.station_id));
+    let sessions = opened.iter().map(|opened| match known(opened) {
+        Some(station) => SessionAnswer::Briefing(briefings.get(&station.id).cloned().unwrap_or_default()),
+        None => SessionAnswer::Unknown,
+    });
+    let answer = SessionsAnswer { sessions: sessions.collect() };
+    // Commits are shared by those that come together, and no station goes without its briefing because of them.
+    let notes: Vec<_> =
+        opened.iter().filter_map(|opened| Some((known(opened)?.clone(), opened.clone()))).collect();
+    stream::iter(notes)
+        .for_each_concurrent(limits::INBOX_STATIONS_AT_ONCE, |(station, opened)| {
+            let app = app.clone();
+            async move {
+                if let Err(error) = note_hardware(&app, &station, &opened).await {
+                    tracing::error!(station = %station.id, %error, "what a station says of itself was not noted");
+                }
             }
-        });
-    }
-    Ok(Json(SessionsAnswer { sessions }))
+        })
+        .await;
+    Ok(Json(answer))
 }
 
 /// What a session of this station needs again, to query a command in doubt.

@@ -5,9 +5,10 @@ use crate::admission::Refusal;
 use crate::budget::Level;
 use crate::lanes::Parked;
 use crate::reasons::Reason;
-use crate::registry::{Leave, NotAccepted, SessionHandle};
+use crate::registry::{Leave, Mailbox, NotAccepted, SessionHandle};
 use crate::telemetry::ArrivedBatch;
 use protocol::control::{CommandReport, EventBody, ReportedState, SessionOpened, StationEvent};
+use protocol::limits::HANDSHAKE_TIMEOUT_MS;
 use protocol::message::{Hello, JournalState, Message, Reconnect, RetryReason, Telemetry};
 use protocol::session::gateway::{Received, Terms};
 use protocol::time::Now;
@@ -15,21 +16,27 @@ use protocol::types::{CommandId, EventNo};
 use std::sync::Arc;
 
 impl<T: Transport> Connection<T> {
-    /// `payload` is that of the frame in which it came.
-    pub(super) fn handle_received(&mut self, received: Received<'_>, payload: &[u8], now: Now) {
+    /// `payload` is that of the frame in which it came, `mailbox` that of this worker.
+    pub(super) fn handle_received(
+        &mut self,
+        received: Received<'_>,
+        payload: &[u8],
+        mailbox: &Arc<Mailbox>,
+        now: Now,
+    ) {
         match received {
             Received::Hello(hello) => self.handle_hello(&hello),
-            Received::Proven { .. } => self.handle_proven(now),
+            Received::Proven { .. } => self.handle_proven(mailbox, now),
             Received::Telemetry(telemetry) => self.handle_telemetry(&telemetry, payload, now),
             Received::Event(event_no, message) => self.handle_event(event_no, &message, now),
             Received::CommandReceipt(_) | Received::CommandState(_) if !self.takes_report(now) => {}
             Received::CommandReceipt(receipt) => {
-                self.service.commands.received(&receipt.cmd_id);
+                self.service.commands.received(&self.session.station_id(), &receipt.cmd_id);
                 self.report(receipt.cmd_id, ReportedState::from(&receipt), now);
             }
             Received::CommandState(state) => {
                 if matches!(state.state, JournalState::Verdict(_)) {
-                    self.service.commands.answered(&state.cmd_id);
+                    self.service.commands.answered(&self.session.station_id(), &state.cmd_id);
                 }
                 self.report(state.cmd_id, ReportedState::from(&state), now);
                 self.leave_if_finished(now);
@@ -53,7 +60,16 @@ impl<T: Transport> Connection<T> {
             return self.refuse(refusal, Reason::BytesMax);
         }
         match self.service.admission.judge_hello(hello, self.peer) {
-            Ok(key) => self.session.challenge(&key),
+            Ok(admitted) => {
+                if admitted.has_turn {
+                    self.permits.took_turn();
+                }
+                if self.permits.is_crowded() {
+                    // Who has said HELLO is not silent: the rest may take the usual time, on the slowest of links.
+                    self.session.allow_handshake_ms(HANDSHAKE_TIMEOUT_MS);
+                }
+                self.session.challenge(&admitted.key);
+            }
             Err(refusal) => return self.refuse(refusal, Reason::Retry(refusal.reason)),
         }
         self.hello = Some(Box::new(SessionOpened {
@@ -67,13 +83,14 @@ impl<T: Transport> Connection<T> {
         }));
     }
 
-    fn handle_proven(&mut self, now: Now) {
+    fn handle_proven(&mut self, mailbox: &Arc<Mailbox>, now: Now) {
         let Some(hello) = self.hello.take() else { return };
         let imei = hello.imei.as_deref().unwrap_or_default();
         if let Err(refusal) = self.service.admission.judge_proven(&hello.station_id, hello.epoch, imei) {
             return self.refuse(refusal, Reason::Retry(refusal.reason));
         }
-        let handle = Arc::new(SessionHandle::new(hello.station_id, hello.epoch, now.wall_ms));
+        let handle = SessionHandle::new(hello.station_id, hello.epoch, now.wall_ms);
+        let handle = Arc::new(handle.with_mailbox(mailbox.clone()));
         match self.service.registry.accept(&handle, now.monotonic_ms) {
             Err(why) => {
                 if let NotAccepted::Quarantined { is_new: true, .. } = why {
@@ -84,6 +101,8 @@ impl<T: Transport> Connection<T> {
                 return self.refuse(refusal, Reason::Retry(refusal.reason));
             }
             Ok(accepted) => {
+                // From here on whatever ends this connection takes it out of the registry.
+                self.handle = Some(handle.clone());
                 if let Some(replaced) = accepted.replaced {
                     self.service.metrics.takeovers.increment(1);
                     replaced.leave(Leave::TakenOver);
@@ -104,8 +123,7 @@ impl<T: Transport> Connection<T> {
         if let Some(left_out) = self.service.lines.opened.next(now.monotonic_ms) {
             tracing::info!(station_id = %hello.station_id, epoch = %hello.epoch, peer = %self.peer, left_out, "session opened");
         }
-        self.service.announcements.push(handle.clone(), *hello);
-        self.handle = Some(handle);
+        self.service.announcements.push(handle, *hello);
         self.parked = None;
     }
 
@@ -155,7 +173,7 @@ impl<T: Transport> Connection<T> {
             Message::Alarm(alarm) => (&alarm.stamp, EventBody::from(alarm)),
             Message::Inventory(inventory) => (&inventory.stamp, EventBody::from(inventory)),
             Message::CmdResult(result) => {
-                self.service.commands.answered(&result.cmd_id);
+                self.service.commands.answered(&handle.station_id, &result.cmd_id);
                 (&result.stamp, EventBody::from(result))
             }
             // The session calls nothing else an event.

@@ -1,6 +1,6 @@
 //! The part of a session that others reach through the registry.
 
-use super::locked;
+use super::{Mailbox, locked};
 use crate::commands::Tracked;
 use crate::limits;
 use futures::task::AtomicWaker;
@@ -30,24 +30,82 @@ pub struct SessionHandle {
     pending: AtomicBool,
     inbox: Mutex<Inbox>,
     waker: AtomicWaker,
+    /// Of the worker that drives it.
+    mailbox: Option<Arc<Mailbox>>,
 }
 
 /// What others ask of a session. Taken as a whole by its connection.
+///
+/// Acknowledgements are what mostly comes, so they have their place; what is rare takes memory while it is here.
 #[derive(Default)]
 pub struct Inbox {
+    /// All events up to this one are stored; zero tells a station that lost its flash that none is.
+    pub events_through: Option<EventNo>,
+    /// All samples of a boot up to this one are stored.
+    pub samples_through: Option<SamplePoint>,
+    /// What the station is asked.
+    pub asked: Option<Box<Asked>>,
+    /// The session shall end.
+    pub leave: Option<Leave>,
+    closed: bool,
+}
+
+/// What a station is asked.
+#[derive(Default)]
+pub struct Asked {
     /// Commands to write, oldest first.
     pub commands: Vec<Arc<Tracked>>,
     /// Commands to ask for.
     pub queries: Vec<CommandId>,
-    /// All events up to this one are stored; zero tells a station that lost its flash that none is.
-    pub events_through: Option<EventNo>,
-    /// All samples of a boot up to this one are stored.
-    pub samples_through: Vec<SamplePoint>,
     /// The station shall send its slot table.
     pub query_inventory: bool,
-    /// The session shall end.
-    pub leave: Option<Leave>,
-    closed: bool,
+    /// What is stored of other boots than that of [`Inbox::samples_through`].
+    pub samples_through: Vec<SamplePoint>,
+}
+
+impl Inbox {
+    fn asked(&mut self) -> &mut Asked {
+        self.asked.get_or_insert_default()
+    }
+
+    pub(super) fn acknowledge_events(&mut self, through: EventNo) {
+        self.events_through = self.events_through.max(Some(through));
+    }
+
+    pub(super) fn brief(&mut self, briefing: &Briefing) {
+        self.acknowledge_events(briefing.events_through);
+        if briefing.queries.is_empty() && !briefing.query_inventory {
+            return;
+        }
+        let asked = self.asked();
+        for query in &briefing.queries {
+            if asked.queries.len() < limits::BRIEFING_QUERIES_MAX && !asked.queries.contains(query) {
+                asked.queries.push(*query);
+            }
+        }
+        asked.query_inventory |= briefing.query_inventory;
+    }
+
+    pub(super) fn acknowledge_samples(&mut self, through: SamplePoint) {
+        let first = self.samples_through.get_or_insert(through);
+        let known = if first.boot_no == through.boot_no {
+            Some(first)
+        } else {
+            let others = &mut self.asked.get_or_insert_default().samples_through;
+            if others.iter().all(|known| known.boot_no != through.boot_no) {
+                others.push(through);
+            }
+            others.iter_mut().find(|known| known.boot_no == through.boot_no)
+        };
+        if let Some(known) = known {
+            known.sample_no = known.sample_no.max(through.sample_no);
+        }
+    }
+
+    /// The commands, leaving the rest.
+    pub fn take_commands(&mut self) -> Vec<Arc<Tracked>> {
+        self.asked.as_mut().map(|asked| std::mem::take(&mut asked.commands)).unwrap_or_default()
+    }
 }
 
 /// Why a session is asked to end.
@@ -78,7 +136,13 @@ impl SessionHandle {
             pending: AtomicBool::new(false),
             inbox: Mutex::new(Inbox::default()),
             waker: AtomicWaker::new(),
+            mailbox: None,
         }
+    }
+
+    /// Its worker can be told of many sessions at once.
+    pub fn with_mailbox(self, mailbox: Arc<Mailbox>) -> Self {
+        Self { mailbox: Some(mailbox), ..self }
     }
 
     /// Queues a command. Gives it back if the session has ended.
@@ -87,7 +151,7 @@ impl SessionHandle {
         if inbox.closed {
             return Err(command);
         }
-        inbox.commands.push(command);
+        inbox.asked().commands.push(command);
         drop(inbox);
         self.wake();
         Ok(())
@@ -95,30 +159,17 @@ impl SessionHandle {
 
     /// Tells the station, soon, that its events up to `through` are stored.
     pub fn acknowledge_events(&self, through: EventNo) {
-        self.put(|inbox| inbox.events_through = inbox.events_through.max(Some(through)));
+        self.put(|inbox| inbox.acknowledge_events(through));
     }
 
     /// Tells the station, soon, that its samples up to `through` are stored.
     pub fn acknowledge_samples(&self, through: SamplePoint) {
-        self.put(|inbox| {
-            match inbox.samples_through.iter_mut().find(|known| known.boot_no == through.boot_no) {
-                Some(known) => known.sample_no = known.sample_no.max(through.sample_no),
-                None => inbox.samples_through.push(through),
-            }
-        });
+        self.put(|inbox| inbox.acknowledge_samples(through));
     }
 
     /// Tells what is stored, and asks for commands in doubt and, if wanted, for the slot table.
     pub fn brief(&self, briefing: &Briefing) {
-        self.put(|inbox| {
-            inbox.events_through = inbox.events_through.max(Some(briefing.events_through));
-            for query in &briefing.queries {
-                if inbox.queries.len() < limits::BRIEFING_QUERIES_MAX && !inbox.queries.contains(query) {
-                    inbox.queries.push(*query);
-                }
-            }
-            inbox.query_inventory |= briefing.query_inventory;
-        });
+        self.put(|inbox| inbox.brief(briefing));
     }
 
     /// Asks the session to end. A taken-over or revoked session stays so.
@@ -133,7 +184,26 @@ impl SessionHandle {
     /// Wakes the connection's task, for example because a lane has room again.
     pub fn wake(&self) {
         self.pending.store(true, Ordering::Release);
+        self.wake_task();
+    }
+
+    pub(super) fn wake_task(&self) {
         self.waker.wake();
+    }
+
+    pub(super) fn mailbox(&self) -> Option<&Arc<Mailbox>> {
+        self.mailbox.as_ref()
+    }
+
+    /// Puts something in without waking the connection. Answers whether it has to be woken: not if it has ended, nor
+    /// if it is about to look for what came before.
+    pub(super) fn put_quietly(&self, change: impl FnOnce(&mut Inbox)) -> bool {
+        let mut inbox = locked(&self.inbox);
+        if inbox.closed {
+            return false;
+        }
+        change(&mut inbox);
+        !self.pending.swap(true, Ordering::AcqRel)
     }
 
     /// Whether the session has ended.
@@ -194,9 +264,12 @@ impl SessionHandle {
         let mut taken = std::mem::take(&mut *inbox);
         inbox.closed = taken.closed;
         let ends = taken.leave.is_some_and(|leave| leave != Leave::Drained);
-        if (ends || !commands) && !taken.commands.is_empty() {
-            std::mem::swap(&mut inbox.commands, &mut taken.commands);
-            self.pending.store(true, Ordering::Release);
+        if ends || !commands {
+            let commands = taken.take_commands();
+            if !commands.is_empty() {
+                inbox.asked().commands = commands;
+                self.pending.store(true, Ordering::Release);
+            }
         }
         Some(taken)
     }
@@ -205,7 +278,7 @@ impl SessionHandle {
     pub fn close(&self) -> Vec<Arc<Tracked>> {
         let mut inbox = locked(&self.inbox);
         inbox.closed = true;
-        std::mem::take(&mut inbox.commands)
+        inbox.take_commands()
     }
 
     /// The station was heard of at `at_ms`, Unix milliseconds.
@@ -269,7 +342,7 @@ mod tests {
             let command = Arc::new(Tracked::new(CommandId([1; 16]), offer.clone(), 0));
             session.push_command(command).map_err(|_| "closed").unwrap();
             session.leave(leave);
-            assert_eq!(session.take(true).unwrap().commands.len(), takes, "{leave:?}");
+            assert_eq!(session.take(true).unwrap().take_commands().len(), takes, "{leave:?}");
             assert_eq!(session.close().len(), 1 - takes, "{leave:?}: it finds the next session or is unsent");
         }
     }
@@ -281,9 +354,12 @@ mod tests {
         session.acknowledge_events(EventNo(3));
         session.acknowledge_samples(SamplePoint { boot_no: 1, sample_no: 9 });
         session.acknowledge_samples(SamplePoint { boot_no: 1, sample_no: 8 });
+        session.acknowledge_samples(SamplePoint { boot_no: 2, sample_no: 1 });
+        session.acknowledge_samples(SamplePoint { boot_no: 2, sample_no: 0 });
         let inbox = session.take(true).unwrap();
         assert_eq!(inbox.events_through, Some(EventNo(4)));
-        assert_eq!(inbox.samples_through, [SamplePoint { boot_no: 1, sample_no: 9 }]);
+        assert_eq!(inbox.samples_through, Some(SamplePoint { boot_no: 1, sample_no: 9 }));
+        assert_eq!(inbox.asked.unwrap().samples_through, [SamplePoint { boot_no: 2, sample_no: 1 }]);
         assert!(session.take(true).is_none());
     }
 }

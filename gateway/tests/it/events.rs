@@ -127,21 +127,6 @@ async fn a_station_without_stored_events_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_station_whose_data_are_broken_keeps_nobody_from_a_briefing_and_gets_its_own_when_they_are_mended()
-{
-    let world = World::new().await;
-    let mut identity = world.approved_station().await;
-    world.backend.set_broken(identity.station_id, true);
-    let mut broken = world.log_in(&mut identity).await;
-    for _ in 0..20 {
-        let (_, mut station) = world.session().await;
-        station.wait_for_events_through(0).await;
-    }
-    world.backend.set_broken(identity.station_id, false);
-    broken.wait_for_events_through(0).await;
-}
-
-#[tokio::test]
 async fn stored_events_are_copied_to_the_history() {
     let world = World::new().await;
     let (identity, mut station) = world.session().await;

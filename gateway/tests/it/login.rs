@@ -6,7 +6,7 @@ use chautari_gateway::reasons::Reason;
 use protocol::clock::ManualClock;
 use protocol::control::Admission;
 use protocol::frame::MessageType;
-use protocol::message::RetryReason;
+use protocol::message::{Message, RetryReason};
 use protocol::types::Epoch;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -161,6 +161,27 @@ async fn a_login_storm_is_answered_with_computed_waits() {
     for refused in answers.iter().filter_map(|answer| answer.err()) {
         assert!((1_000..8_000).contains(&refused.retry_after_ms), "{refused:?}");
     }
+}
+
+#[tokio::test]
+async fn who_cannot_prove_a_key_takes_no_turn_of_those_who_can() {
+    let world = World::with_clock(Arc::new(ManualClock::at(1_800_000_000_000)), |settings| {
+        settings.admission.logins_per_s = 1;
+        settings.admission.burst = 2;
+        settings.admission.block_burst = 2;
+    })
+    .await;
+    // Ids are no secret: anybody can say that he is this station.
+    let mut identity = world.approved_station().await;
+    for conn_no in 1..=10 {
+        let mut peer = Station::connect(world.gateway.station_addr()).await;
+        let hello = peer.encode(Message::Hello(Identity { conn_no, ..identity.clone() }.hello()));
+        peer.write(&hello).await;
+        peer.next_of(MessageType::CHALLENGE).await;
+        drop(peer);
+        eventually("it is gone", || world.gateway.connections() == 0).await;
+    }
+    world.log_in(&mut identity).await.expect_alive().await;
 }
 
 #[tokio::test]

@@ -91,13 +91,6 @@ message_types! {
     CMD_STATE = 0x34, ToGateway, Mac;
 }
 
-impl MessageType {
-    /// Whether the number is reserved for GREASE: sent at random by test builds, without meaning.
-    pub const fn is_grease(self) -> bool {
-        self.0 & 0x8F == 0x0A
-    }
-}
-
 impl core::fmt::Debug for MessageType {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         if self.direction().is_some() { f.write_str(self.name()) } else { write!(f, "{:#04x}", self.0) }

@@ -195,10 +195,10 @@ impl GatewaySession {
         }
     }
 
-    /// The login gets less time than [`HANDSHAKE_TIMEOUT_MS`], counted from now.
-    pub fn hurry(&mut self, timeout_ms: u64) {
-        let deadline = Deadline::after(self.now.monotonic_ms, timeout_ms);
-        self.handshake_deadline = self.handshake_deadline.min(deadline);
+    /// The login, or what is left of it, must be done within this time from now, instead of
+    /// [`HANDSHAKE_TIMEOUT_MS`] after the connection was accepted.
+    pub fn allow_handshake_ms(&mut self, timeout_ms: u64) {
+        self.handshake_deadline = Deadline::after(self.now.monotonic_ms, timeout_ms);
     }
 
     // Inputs

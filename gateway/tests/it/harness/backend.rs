@@ -12,7 +12,7 @@ use protocol::control::{
 };
 use protocol::types::{EventNo, StationId};
 use serde::Deserialize;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -33,8 +33,6 @@ struct Books {
     reports: Vec<CommandReport>,
     sessions: Vec<SessionOpened>,
     briefings: HashMap<StationId, Briefing>,
-    /// Stations whose own data are in the way of their briefing.
-    broken: HashSet<StationId>,
     roster: Vec<(u64, RosterEntry)>,
     followed: u64,
     away: bool,
@@ -117,16 +115,6 @@ impl FakeBackend {
         self.books().briefings.insert(station_id, briefing);
     }
 
-    /// What the books have of this station is broken, or mended.
-    pub(crate) fn set_broken(&self, station_id: StationId, is_broken: bool) {
-        let mut books = self.books();
-        if is_broken {
-            books.broken.insert(station_id);
-        } else {
-            books.broken.remove(&station_id);
-        }
-    }
-
     pub(crate) fn events(&self, station_id: StationId) -> Vec<StationEvent> {
         let books = self.books();
         books.events.values().filter(|event| event.station_id == station_id).cloned().collect()
@@ -185,9 +173,6 @@ async fn take_events(
 
 impl Books {
     fn open(&mut self, opened: SessionOpened) -> SessionAnswer {
-        if self.broken.contains(&opened.station_id) {
-            return SessionAnswer::Failed;
-        }
         if !self.roster.iter().any(|(_, entry)| entry.station_id == opened.station_id) {
             return SessionAnswer::Unknown;
         }
