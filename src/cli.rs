@@ -37,7 +37,7 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Runs everything in one process on embedded stores: the single-machine product.
     Up,
-    /// Runs one simulated station in the foreground, or provisions a real one.
+    /// Runs one simulated station in the foreground; or makes a real one, or changes its key.
     Station(Box<Station>),
     /// Manages the people who use the console.
     #[command(subcommand)]
@@ -98,6 +98,19 @@ pub(crate) struct Station {
 pub(crate) enum StationAction {
     /// Creates a station and prints the id, key and QR code that its firmware and its sticker need.
     Provision(Provision),
+    /// Gives a station another key and prints it: its controller was replaced, or the key has leaked. The old one is
+    /// refused at once.
+    Rekey(Named),
+    /// Ends a station's session and refuses its logins, until it is approved again.
+    Revoke(Named),
+    /// Lets a station log in again.
+    Approve(Named),
+}
+
+#[derive(Args)]
+pub(crate) struct Named {
+    /// The serial number on its sticker.
+    pub(crate) serial: String,
 }
 
 #[derive(Args)]

@@ -30,7 +30,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::audit::Report;
-use crate::cli::{Cli, Command, Config, Frame, Staff, StationAction};
+use crate::cli::{Cli, Command, Config, Frame, Staff};
 use crate::control::Control;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
@@ -85,14 +85,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             })?
         }
         Command::Station(station) => match (station.action, station.run) {
-            (Some(StationAction::Provision(asked)), _) => {
-                with_data(&load()?, &data_dir, async |settings, secrets| {
-                    provision::run(&node::open_backend(settings, secrets).await?, asked).await
-                })?
-            }
+            (Some(action), _) => with_data(&load()?, &data_dir, async |settings, secrets| {
+                provision::run(&node::open_backend(settings, secrets).await?, action).await
+            })?,
             (None, Some(asked)) => runtime()?.block_on(station::run(asked, &data_dir))?,
             (None, None) => {
-                anyhow::bail!("give --id and --key, or `station provision`; see `chautari station --help`")
+                anyhow::bail!(
+                    "give --id and --key, or one of the commands of `station`; see `chautari station --help`"
+                )
             }
         },
         Command::Staff(Staff::Create { email, role, password_stdin }) => {

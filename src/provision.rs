@@ -1,17 +1,36 @@
-//! `chautari station provision`: a station's row in the books, and the secret that its firmware needs.
+//! `chautari station provision`, `rekey`, `revoke`, `approve`: a station's row in the books, and the secret that its
+//! firmware needs.
 
 use backend::app::App;
+use backend::stations::keys;
 use backend::stations::provision::{self, NewStation, Provisioned};
+use entities::station_key::Admission;
 use qrcode::QrCode;
 use qrcode::render::unicode;
 
-use crate::cli::Provision;
+use crate::cli::{Provision, StationAction};
 
-/// Creates the station and prints what it needs, once.
-pub(crate) async fn run(app: &App, asked: Provision) -> anyhow::Result<()> {
-    let slots = asked.slots;
-    let made = provision::provision(app, new_station(app, asked)).await?;
-    print!("{}", sticker(&made, slots)?);
+/// Does what is asked, and prints what the station needs, once.
+pub(crate) async fn run(app: &App, action: StationAction) -> anyhow::Result<()> {
+    match action {
+        StationAction::Provision(asked) => {
+            let slots = asked.slots;
+            let made = provision::provision(app, new_station(app, asked)).await?;
+            print!("{}", sticker(&made, slots)?);
+        }
+        StationAction::Rekey(station) => {
+            let made = keys::rekey(app, &station.serial).await?;
+            print!("{}\nThe key is shown only now. The one before is refused from now on.\n", secrets(&made));
+        }
+        StationAction::Revoke(station) => admit(app, &station.serial, Admission::Revoked).await?,
+        StationAction::Approve(station) => admit(app, &station.serial, Admission::Approved).await?,
+    }
+    Ok(())
+}
+
+async fn admit(app: &App, serial: &str, admission: Admission) -> anyhow::Result<()> {
+    let access = keys::admit(app, serial, admission).await?;
+    println!("Station {} is {}.", access.serial_number, access.admission.as_str());
     Ok(())
 }
 
@@ -35,19 +54,22 @@ fn sticker(made: &Provisioned, slots: u8) -> anyhow::Result<String> {
         .dark_color(unicode::Dense1x2::Light)
         .light_color(unicode::Dense1x2::Dark)
         .build();
+    let (key, id) = (&made.key, made.station_id);
     Ok(format!(
-        "{qr}\n\n\
-         serial       {serial}\n\
-         station id   {id}\n\
-         key          {key}\n\
-         key id       {key_id}\n\
-         key gen      {key_gen}\n\n\
+        "{qr}\n\n{}\n\
          The key is shown only now. Try it without hardware:\n  \
          CHAUTARI_STATION_KEY={key} chautari station --id {id} --slots {slots}\n",
-        serial = made.serial_number,
-        id = made.station_id,
-        key = made.key,
-        key_id = made.key_id,
-        key_gen = made.key_gen,
+        secrets(made),
     ))
+}
+
+fn secrets(made: &Provisioned) -> String {
+    let Provisioned { station_id, serial_number, key_id, key_gen, key } = made;
+    format!(
+        "serial       {serial_number}\n\
+         station id   {station_id}\n\
+         key          {key}\n\
+         key id       {key_id}\n\
+         key gen      {key_gen}\n"
+    )
 }

@@ -24,10 +24,12 @@ pub struct StationFlash {
 }
 
 impl StationFlash {
-    /// Opens the flash in `file`, a new one if there is no such file, or one in memory alone.
-    pub fn open(file: Option<PathBuf>, faults: FaultPlan) -> Result<Self, SavedError> {
+    /// Opens the flash in `file`, a new one if there is no such file, or one in memory alone. A new one with a later key
+    /// than the first is that of a new controller: what the one before was told to do is not known to it.
+    pub fn open(file: Option<PathBuf>, key_gen: u16, faults: FaultPlan) -> Result<Self, SavedError> {
         let saved = file.as_deref().map(saved::load).transpose()?.flatten();
-        let memory = saved.unwrap_or_else(MemoryFlash::provisioned);
+        let new = if key_gen > 1 { MemoryFlash::lost } else { MemoryFlash::provisioned };
+        let memory = saved.unwrap_or_else(new);
         Ok(Self { memory, file, faults, is_dead: false, pushed: 0 })
     }
 

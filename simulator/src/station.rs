@@ -94,8 +94,7 @@ impl StationSettings {
         }
     }
 
-    /// The file of a station, if there is a directory. A station that is provisioned anew has another id
-    /// and begins with new files.
+    /// The file of a station, if there is a directory. Another key changes nothing of it.
     fn file(&self, station_id: StationId, what: &str) -> Option<PathBuf> {
         self.directory.as_ref().map(|directory| directory.join(format!("{station_id}.{what}.json")))
     }
@@ -210,8 +209,8 @@ impl Station {
 
     /// Switches it on. Must be called within a tokio runtime.
     pub fn start(self) -> Result<StationHandle, SavedError> {
-        let flash =
-            StationFlash::open(self.settings.file(self.spec.station_id, "flash"), self.faults.clone())?;
+        let file = self.settings.file(self.spec.station_id, "flash");
+        let flash = StationFlash::open(file, self.spec.key_gen, self.faults.clone())?;
         for slot in self.faults.take_jammed() {
             self.cabinet.set_jammed(slot, true);
         }

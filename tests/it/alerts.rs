@@ -88,6 +88,10 @@ fn every_alert_has_its_entry_in_the_runbook_and_every_entry_its_alert() {
         assert!(names.insert(name), "{name} is there twice");
     }
     assert_eq!(names, entries, "alerts and entries of the runbook differ");
+    assert!(
+        !runbook.contains("\\\""),
+        "a shell gives `\\\"` inside of single quotes to the command as it stands"
+    );
 }
 
 #[test]

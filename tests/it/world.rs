@@ -94,22 +94,34 @@ fn provision_station(site: &Site, number: u8) -> StationSpec {
     fs::create_dir_all(&stickers)
         .and_then(|()| fs::write(stickers.join(&serial), &sticker))
         .expect("it is kept");
+    let spec = StationSpec {
+        station_id: StationId([0; 16]),
+        serial,
+        key: StationKey::from_bytes([0; 32]),
+        key_id: 0,
+        key_gen: 0,
+        slots: SLOTS,
+        banks: (1..=BANKS)
+            .map(|place| PowerBank::new(BankSerial([0xC0, 0, 0, 0, 0, 0, number, place]), 0.9))
+            .collect(),
+    };
+    of_sticker(&sticker, spec)
+}
+
+/// The station with the id and the key that the product printed for it.
+pub(crate) fn of_sticker(sticker: &str, station: StationSpec) -> StationSpec {
     let field = |label: &str| {
         let line = sticker.lines().find_map(|line| line.strip_prefix(label)?.strip_prefix("  "));
         line.unwrap_or_else(|| panic!("the sticker has no {label}:\n{sticker}")).trim().to_owned()
     };
     let mut key = [0; 32];
     hex::decode_to_slice(field("key"), &mut key).expect("a key");
-    let banks =
-        (1..=BANKS).map(|place| PowerBank::new(BankSerial([0xC0, 0, 0, 0, 0, 0, number, place]), 0.9));
     StationSpec {
         station_id: field("station id").parse().expect("an id"),
-        serial,
         key: StationKey::from_bytes(key),
         key_id: field("key id").parse().expect("a number"),
         key_gen: field("key gen").parse().expect("a number"),
-        slots: SLOTS,
-        banks: banks.collect(),
+        ..station
     }
 }
 

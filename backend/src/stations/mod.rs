@@ -21,6 +21,7 @@ pub mod alarms;
 mod follow;
 mod gateway_lines;
 pub mod inventory;
+pub mod keys;
 mod pictures;
 pub mod places;
 pub mod presence;
@@ -59,6 +60,8 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(staff::list_stations_for_staff, staff::create_station))
         .routes(routes!(staff_change::show_station, staff_change::replace_station))
         .routes(routes!(staff_change::set_maintenance))
+        .routes(routes!(keys::rekey_station))
+        .routes(routes!(keys::admit_station))
         .routes(routes!(staff_change::station_qr))
         .routes(routes!(staff_issues::list_station_issues))
         .routes(routes!(staff_issues::show_station_issue))
@@ -122,6 +125,7 @@ crate::refusals! {
         IssueMoved = 409 "issue_moved" "The report is further than that; look again.",
         SerialNumberTaken = 409 "serial_number_taken" "Another station has this serial number.",
         BankSerialTaken = 409 "bank_serial_taken" "Another power bank has this serial number.",
+        NoMoreKeys = 409 "no_more_keys" "The station has had as many keys as there can be: make a new one.",
         ImeiTaken = 409 "imei_taken" "Another station has this IMEI.",
         NoStationMaster = 503 "no_station_master" "This installation has no master key for stations.",
     }

@@ -200,7 +200,8 @@ fn check(new: &NewStation) -> Result<(), Problem> {
     checks.done()
 }
 
-fn secret(
+/// The key of that generation, in the words for whoever puts it into the cabinet.
+pub(super) fn secret(
     secrets: &Secrets,
     station_id: StationId,
     serial_number: String,

@@ -412,7 +412,7 @@ async fn staff_find_power_banks_and_take_them_out_of_use() {
 }
 
 /// A second member of staff.
-async fn staff_of_role(test: &TestApp, role: AdminRole) -> String {
+pub(crate) async fn staff_of_role(test: &TestApp, role: AdminRole) -> String {
     let (email, password) = ("sita@chautari.example", "another battery staple");
     let new = backend::staff::NewStaff { email: email.to_owned(), password: password.to_owned(), role };
     backend::staff::create(&test.app, new).await.unwrap();

@@ -1,15 +1,19 @@
 //! Stations: provisioned by staff, admitted by gateways, seen by riders, filled by inventories.
 
+use crate::places::staff_of_role;
+use crate::staff::staff_token;
 use crate::test_app::TestApp;
 use backend::error::Result;
 use backend::stations::inventory::{self, Difference};
 use backend::stations::presence::{station_id, wire_station_id};
 use backend::stations::provision::{self, NewStation, Provisioned};
+use entities::admin_action_log;
+use entities::admin_profile::AdminRole;
 use entities::id::{PowerBankId, StationId};
 use entities::power_bank::{self, PowerBankStatus};
 use protocol::control::{Inventory, PresenceLine, SlotReport, StationPresence};
 use protocol::types::{BankSerial, Epoch, EventNo};
-use sea_orm::{EntityTrait, Set};
+use sea_orm::{ConnectionTrait, EntityTrait, Set};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -125,6 +129,9 @@ async fn a_provisioned_station_has_its_slots_its_key_and_its_place_in_the_roster
         assert_eq!(roster["entries"][0]["station_id"], made.station_id.to_string());
         assert_eq!(roster["entries"][0]["admission"], "approved");
         assert_eq!(test.gateway().get("/internal/v1/roster?version=1").await.status, 304);
+        // A gateway that knows more than a book that was restored reads it anew.
+        let older = test.gateway().get("/internal/v1/roster?version=9").await.ok();
+        assert_eq!(older, json!({ "version": 1, "entries": [] }));
         station(&test, "KTM-2", (27.7, 85.3), 4).await;
         let changed = test.gateway().get("/internal/v1/roster?version=1").await.ok();
         assert_eq!((&changed["version"], changed["entries"].as_array().unwrap().len()), (&json!(2), 1));
@@ -161,6 +168,99 @@ async fn a_session_is_briefed_and_its_hardware_noted_for_staff_only() {
         assert!(!detail.to_string().contains("secret-board"));
         let too_many = json!({ "sessions": vec![opened; 257] });
         test.gateway().post("/internal/v1/sessions", too_many).await.problem(422, "validation_failed");
+    }
+}
+
+#[tokio::test]
+async fn a_station_of_which_nothing_can_be_noted_is_briefed_like_its_neighbours() {
+    for test in TestApp::on_each_backend().await {
+        let broken = station(&test, "KTM-1", (27.7, 85.3), 2).await;
+        let whole = station(&test, "KTM-2", (27.7, 85.3), 2).await;
+        let refuse = match test.backend() {
+            "sqlite" => {
+                "create trigger refuse before update on stations when old.serial_number = 'KTM-1'
+                 begin select raise(abort, 'this row cannot change'); end"
+            }
+            _ => "alter table stations add check (serial_number <> 'KTM-1') not valid",
+        };
+        let refused =
+            test.app.db.write(move |tx| Box::pin(async move { Ok(tx.execute_unprepared(refuse).await?) }));
+        refused.await.unwrap();
+        let opened = [&broken, &whole].map(|station| {
+            json!({
+                "instance_id": Uuid::from_u128(1), "station_id": station.station_id, "epoch": "0001000001000001",
+                "firmware": "1.2.3", "hardware": "board-2", "imei": null, "slots": 2,
+            })
+        });
+        let answer = test.gateway().post("/internal/v1/sessions", json!({ "sessions": opened })).await.ok();
+        let briefing =
+            json!({ "briefing": { "events_through": "0", "queries": [], "query_inventory": false } });
+        assert_eq!(answer, json!({ "sessions": [briefing, briefing] }), "{}", test.backend());
+        let noted = async |id| {
+            let row =
+                entities::station::Entity::find_by_id(id).one(test.app.db.read()).await.unwrap().unwrap();
+            row.hardware_info["hardware"].clone()
+        };
+        assert_eq!(noted(broken.station_id).await, json!(null));
+        assert_eq!(noted(whole.station_id).await, json!("board-2"));
+    }
+}
+
+#[tokio::test]
+async fn a_station_gets_another_key_or_none_and_gateways_hear_of_it() {
+    for test in TestApp::on_each_backend().await {
+        let made = station(&test, "KTM-1", (27.7, 85.3), 2).await;
+        station(&test, "KTM-2", (27.7, 85.3), 2).await;
+        let roster = async |version: u64| {
+            let answer = test.gateway().get(&format!("/internal/v1/roster?version={version}")).await.ok();
+            assert_eq!(answer["version"], version + 1);
+            assert_eq!(answer["entries"].as_array().unwrap().len(), 1, "the other one has not changed");
+            answer["entries"][0].clone()
+        };
+        let staff = test.bearer(staff_token(&test, AdminRole::Admin).await);
+        let path = "/api/v1/admin/stations/KTM-1";
+        let because = json!({ "reason": "The controller was replaced." });
+        let rekeyed = staff.post(&format!("{path}/rekey"), because.clone()).await.ok();
+        assert_eq!((&rekeyed["key_gen"], &rekeyed["station_id"]), (&json!(2), &json!(made.station_id)));
+        assert_ne!(rekeyed["key"], made.key);
+        let again = provision::provisioned(&test.app, "KTM-1").await.unwrap();
+        assert_eq!((json!(again.key), again.key_gen), (rekeyed["key"].clone(), 2));
+        let entry = roster(2).await;
+        assert_eq!((&entry["min_key_gen"], &entry["admission"]), (&json!(2), &json!("approved")));
+
+        let change =
+            |admission: &str| json!({ "admission": admission, "reason": "Sold to another operator." });
+        let access = staff.post(&format!("{path}/admission"), change("revoked")).await.ok();
+        assert_eq!(access, json!({ "serial_number": "KTM-1", "admission": "revoked", "key_gen": 2 }));
+        assert_eq!(roster(3).await["admission"], "revoked");
+        let rekeyed = staff.post(&format!("{path}/rekey"), because.clone()).await.ok();
+        assert_eq!(rekeyed["key_gen"], 3);
+        assert_eq!(roster(4).await["admission"], "revoked", "another key is no admission");
+        staff.post(&format!("{path}/admission"), change("approved")).await.ok();
+        let entry = roster(5).await;
+        assert_eq!((&entry["min_key_gen"], &entry["admission"]), (&json!(3), &json!("approved")));
+
+        staff.post(&format!("{path}/admission"), change("perhaps")).await.problem(422, "validation_failed");
+        staff
+            .post(&format!("{path}/rekey"), json!({ "reason": " " }))
+            .await
+            .problem(422, "validation_failed");
+        let nowhere = "/api/v1/admin/stations/KTM-9/rekey";
+        staff.post(nowhere, because.clone()).await.problem(404, "station_not_found");
+        let last = test.app.db.write(move |tx| {
+            Box::pin(async move {
+                Ok(tx.execute_unprepared("update station_keys set key_gen = 32767 where key_gen = 3").await?)
+            })
+        });
+        last.await.unwrap();
+        staff.post(&format!("{path}/rekey"), because.clone()).await.problem(409, "no_more_keys");
+
+        let notes = admin_action_log::Entity::find().all(test.app.db.read()).await.unwrap();
+        let note = notes.iter().find(|note| note.action == "station.rekey").unwrap();
+        assert_eq!(note.changes, json!({ "key_gen": [1, 2], "reason": "The controller was replaced." }));
+        let moderator = test.bearer(staff_of_role(&test, AdminRole::Moderator).await);
+        moderator.post(&format!("{path}/rekey"), because).await.problem(403, "forbidden");
+        moderator.post(&format!("{path}/admission"), change("revoked")).await.problem(403, "forbidden");
     }
 }
 
