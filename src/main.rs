@@ -30,7 +30,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::audit::Report;
-use crate::cli::{Cli, Command, Config, Frame, Staff};
+use crate::cli::{Cli, Command, Config, Frame, Staff, StationAction};
 use crate::control::Control;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
@@ -85,9 +85,17 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             })?
         }
         Command::Station(station) => match (station.action, station.run) {
-            (Some(action), _) => with_data(&load()?, &data_dir, async |settings, secrets| {
-                provision::run(&node::open_backend(settings, secrets).await?, action).await
-            })?,
+            (Some(action), _) => {
+                let settings = load()?;
+                prepare(&settings)?;
+                // A key of a master that was made just now fits no station that exists.
+                let is_new = matches!(action, StationAction::Provision(_));
+                let open = if is_new { Secrets::open_or_create } else { Secrets::open };
+                let secrets = open(&data_dir)?;
+                runtime()?.block_on(async {
+                    provision::run(&node::open_backend(&settings, &secrets).await?, action).await
+                })?;
+            }
             (None, Some(asked)) => runtime()?.block_on(station::run(asked, &data_dir))?,
             (None, None) => {
                 anyhow::bail!(

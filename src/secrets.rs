@@ -40,6 +40,19 @@ impl Secrets {
         Self::read(&dir)
     }
 
+    /// Reads those of an installation that exists; makes none.
+    pub(crate) fn open(data_dir: &Path) -> anyhow::Result<Self> {
+        let dir = data_dir.join("secrets");
+        let masters = station_master_files(&dir).unwrap_or_default();
+        if masters.is_empty() {
+            bail!(
+                "no key of stations in {}; name the directory of the running product with --data-dir",
+                dir.display()
+            );
+        }
+        Self::read(&dir)
+    }
+
     /// What the backend is given of them.
     pub(crate) fn for_backend(&self) -> backend::config::Secrets {
         backend::config::Secrets {

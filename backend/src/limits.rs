@@ -251,6 +251,8 @@ pub const PROJECTION_CHUNK: usize = 200;
 pub const HEARTBEAT_WRITTEN_EVERY: chrono::TimeDelta = chrono::TimeDelta::minutes(5);
 /// The longest wait for a newer roster, milliseconds.
 pub const ROSTER_WAIT_MAX_MS: u64 = 60_000;
+/// How long the answer to logins waits until what the stations say of themselves is noted.
+pub const NOTE_HARDWARE: Duration = Duration::from_secs(1);
 /// How often a waiting roster call asks the book.
 pub const ROSTER_POLL: Duration = Duration::from_secs(1);
 /// How old what is known of the places of stations may be, milliseconds, if another process changed one.

@@ -107,7 +107,7 @@ impl Admission {
         Ok(Admitted { key, has_turn })
     }
 
-    /// A login ended before its PROOF: the turn that it took is another's. Ids are no secret, so a HELLO alone must not
+    /// A login ended before it had a session: the turn that it took is another's. Ids are no secret, so a HELLO alone must not
     /// cost the fleet anything for longer than its socket is there.
     pub(crate) fn give_back(&self, block: Block) {
         let settings = &self.settings;

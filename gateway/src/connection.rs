@@ -82,7 +82,7 @@ pub(crate) fn drive<T: Transport>(
     let now = service.now();
     let mut session = GatewaySession::new(protocol::crypto::LinkMode::Clear, nonce_g, now);
     if permits.is_crowded() {
-        session.allow_handshake_ms(limits::HELLO_CROWDED_MS);
+        session.hurry(limits::HELLO_CROWDED_MS);
     }
     let mut connection = Connection {
         stream,

@@ -56,6 +56,12 @@ async fn a_station_whose_key_has_leaked_gets_another_one_and_one_that_is_revoked
         }
     }
 
+    let empty = TempDir::new().unwrap();
+    let elsewhere = Site::in_directory(empty.path());
+    assert!(run(&elsewhere, &["station", "rekey", &replaced.serial]).await.is_err());
+    let told = std::fs::read_to_string(elsewhere.log()).unwrap();
+    assert!(told.contains("--data-dir"), "{told}");
+    assert!(!elsewhere.directory().join("secrets").exists(), "no key is made that fits nothing");
     let told = run(&site, &["station", "rekey", &replaced.serial]).await.unwrap();
     assert!(run(&site, &["station", "rekey", "KTM-9999"]).await.is_err(), "there is no such station");
     assert_eq!(

@@ -35,7 +35,7 @@ pub(super) struct Rekeying {
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AdmissionChange {
-    /// `revoked` ends its session at once; `pending` refuses its next login.
+    /// `revoked` and `pending` end its session at once and refuse its logins; `approved` lets it in.
     admission: Admission,
     /// For the audit.
     #[schema(min_length = 1, max_length = 1000, example = "Sold to another operator.")]
@@ -113,6 +113,8 @@ async fn rekey_by(app: &App, serial_number: &str, by: Deed) -> Result<Provisione
     let written = app.db.write(move |tx| {
         let (serial, by) = (serial.clone(), by.clone());
         Box::pin(async move {
+            // Its lock first: of two who do this at once, the second sees what the first has done.
+            let version = roster::next_version(tx).await?;
             let key = key_of(tx, &serial).await?;
             if key.key_gen >= KEY_GEN_MAX {
                 return Err(Refusal::NoMoreKeys.into());
@@ -122,7 +124,7 @@ async fn rekey_by(app: &App, serial_number: &str, by: Deed) -> Result<Provisione
             row.key_id = Set(i32::from(key_id));
             row.key_gen = Set(key_gen);
             row.min_key_gen = Set(key_gen);
-            row.roster_version = Set(roster::next_version(tx).await?);
+            row.roster_version = Set(version);
             row.update(tx).await?;
             note(tx, by, "station.rekey", key.station_id, json!({ "key_gen": [key.key_gen, key_gen] }))
                 .await?;
@@ -140,10 +142,11 @@ async fn admit_by(app: &App, serial_number: &str, admission: Admission, by: Deed
     let written = app.db.write(move |tx| {
         let (serial, by) = (serial.clone(), by.clone());
         Box::pin(async move {
+            let version = roster::next_version(tx).await?;
             let key = key_of(tx, &serial).await?;
             let mut row = key.clone().into_active_model();
             row.admission = Set(admission);
-            row.roster_version = Set(roster::next_version(tx).await?);
+            row.roster_version = Set(version);
             row.update(tx).await?;
             let changes = json!({ "admission": [key.admission, admission] });
             note(tx, by, "station.admission", key.station_id, changes).await?;

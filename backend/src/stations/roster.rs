@@ -9,9 +9,11 @@ use crate::limits;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use entities::id::StationId;
 use entities::station;
 use entities::station_key::{self, Admission};
 use protocol::control::{self, Roster, RosterEntry};
+use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Deserialize;
 use std::time::Duration;
@@ -91,6 +93,17 @@ fn entry(key: &station_key::Model, station: Option<station::Model>) -> Result<Ro
 pub(super) async fn next_version(tx: &Tx) -> Result<i64> {
     tx.lock(Lock::Roster).await?;
     Ok(newest_version(tx).await? + 1)
+}
+
+/// What gateways know of a station beside its key has changed: they are told of it.
+pub(super) async fn touch(tx: &Tx, station_id: StationId) -> Result<()> {
+    let version = next_version(tx).await?;
+    station_key::Entity::update_many()
+        .col_expr(station_key::Column::RosterVersion, Expr::value(version))
+        .filter(station_key::Column::StationId.eq(station_id))
+        .exec(tx)
+        .await?;
+    Ok(())
 }
 
 async fn newest_version(db: &impl ConnectionTrait) -> Result<i64> {

@@ -45,10 +45,11 @@ pub(super) async fn open_sessions(
         None => SessionAnswer::Unknown,
     });
     let answer = SessionsAnswer { sessions: sessions.collect() };
-    // Commits are shared by those that come together, and no station goes without its briefing because of them.
+    // Commits are shared by those that come together, and no station goes without its briefing because of them, or waits
+    // for it long.
     let notes: Vec<_> =
         opened.iter().filter_map(|opened| Some((known(opened)?.clone(), opened.clone()))).collect();
-    stream::iter(notes)
+    let noting = stream::iter(notes)
         .for_each_concurrent(limits::INBOX_STATIONS_AT_ONCE, |(station, opened)| {
             let app = app.clone();
             async move {
@@ -56,8 +57,12 @@ pub(super) async fn open_sessions(
                     tracing::error!(station = %station.id, %error, "what a station says of itself was not noted");
                 }
             }
-        })
-        .await;
+        });
+    if tokio::time::timeout(limits::NOTE_HARDWARE, noting).await.is_err() {
+        tracing::warn!(
+            "not all that stations say of themselves was noted in time; their next logins say it again"
+        );
+    }
     Ok(Json(answer))
 }
 

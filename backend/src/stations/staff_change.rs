@@ -8,10 +8,10 @@ use crate::error::{ProblemBody, Result};
 use crate::extract::{Json, Path};
 use crate::limits;
 use crate::resource::Checks;
-use crate::stations::Refusal;
 use crate::stations::description::{Description, qr_svg};
 use crate::stations::staff::StaffStation;
 use crate::stations::view::{by_serial, view};
+use crate::stations::{Refusal, roster};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -124,6 +124,9 @@ async fn replace(
         if same.one(tx).await?.is_some() {
             return Err(Refusal::ImeiTaken.into());
         }
+    }
+    if description.imei != row.imei {
+        roster::touch(tx, row.id).await?;
     }
     let before = serde_json::to_value(Description::of(&row))?;
     let changes = crate::resource::changed(before, serde_json::to_value(&description)?);

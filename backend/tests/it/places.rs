@@ -191,6 +191,8 @@ async fn staff_describe_a_station_anew_and_take_it_out_of_use() {
             "address": "Mangal Bazar", "landmark": null, "opening_time": "06:00", "closing_time": "21:30",
         });
         let shown = staff.put(path, described.clone()).await.ok();
+        let roster = test.gateway().get("/internal/v1/roster?version=1").await.ok();
+        assert_eq!(roster["entries"][0]["imei"], "490154203237518", "gateways let the new modem in");
         assert_eq!(
             (&shown["station_name"], &shown["imei"]),
             (&json!("Patan Durbar"), &json!("490154203237518"))

@@ -4,11 +4,11 @@ use super::{Connection, Transport};
 use crate::admission::Refusal;
 use crate::budget::Level;
 use crate::lanes::Parked;
+use crate::limits;
 use crate::reasons::Reason;
 use crate::registry::{Leave, Mailbox, NotAccepted, SessionHandle};
 use crate::telemetry::ArrivedBatch;
 use protocol::control::{CommandReport, EventBody, ReportedState, SessionOpened, StationEvent};
-use protocol::limits::HANDSHAKE_TIMEOUT_MS;
 use protocol::message::{Hello, JournalState, Message, Reconnect, RetryReason, Telemetry};
 use protocol::session::gateway::{Received, Terms};
 use protocol::time::Now;
@@ -63,10 +63,10 @@ impl<T: Transport> Connection<T> {
             Ok(admitted) => {
                 if admitted.has_turn {
                     self.permits.took_turn();
-                }
-                if self.permits.is_crowded() {
-                    // Who has said HELLO is not silent: the rest may take the usual time, on the slowest of links.
-                    self.session.allow_handshake_ms(HANDSHAKE_TIMEOUT_MS);
+                    if self.permits.is_crowded() {
+                        // A slow link is no silence.
+                        self.session.unhurry(limits::HELLO_CROWDED_MS);
+                    }
                 }
                 self.session.challenge(&admitted.key);
             }

@@ -195,10 +195,15 @@ impl GatewaySession {
         }
     }
 
-    /// The login, or what is left of it, must be done within this time from now, instead of
-    /// [`HANDSHAKE_TIMEOUT_MS`] after the connection was accepted.
-    pub fn allow_handshake_ms(&mut self, timeout_ms: u64) {
-        self.handshake_deadline = Deadline::after(self.now.monotonic_ms, timeout_ms);
+    /// HELLO must be here within this time from now, less than [`HANDSHAKE_TIMEOUT_MS`].
+    pub fn hurry(&mut self, hello_timeout_ms: u64) {
+        self.handshake_deadline = Deadline::after(self.now.monotonic_ms, hello_timeout_ms);
+    }
+
+    /// HELLO came in time: the login may take what is left of [`HANDSHAKE_TIMEOUT_MS`] since [`hurry`](Self::hurry).
+    pub fn unhurry(&mut self, hello_timeout_ms: u64) {
+        let more_ms = HANDSHAKE_TIMEOUT_MS.saturating_sub(hello_timeout_ms);
+        self.handshake_deadline = Deadline::after(self.handshake_deadline.0, more_ms);
     }
 
     // Inputs
