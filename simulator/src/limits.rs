@@ -33,8 +33,10 @@ pub const LOAD_COMMANDS_IN_FLIGHT_MAX: usize = 256;
 pub const LOAD_COMMAND_LIFE_MS: u64 = 20_000;
 /// The longest time that the stations may need to be online, beyond their ramp, or again after a storm.
 pub const LOAD_ONLINE_PATIENCE_MS: u64 = 60_000;
-/// How long the last acknowledgements may take.
+/// From the end of a load until the acknowledgements are counted: late sends are made meanwhile.
 pub const LOAD_SETTLE_MS: u64 = 2_000;
+/// How much longer they may take; what is not there by then stays unaccounted for.
+pub const LOAD_LAST_PATIENCE_MS: u64 = 30_000;
 /// RAM of a load's station for its telemetry.
 pub const LOAD_SAMPLE_BYTES: usize = 1_536;
 /// Sends of one station that wait for their acknowledgement; beyond them none is planned and each counts as lost.

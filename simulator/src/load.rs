@@ -28,8 +28,8 @@ pub use slots::{SLOTS, bank};
 pub use station::LoadSpec;
 
 use crate::limits::{
-    LOAD_COMMANDS_IN_FLIGHT_MAX, LOAD_COMMANDS_PER_S_MAX, LOAD_ONLINE_PATIENCE_MS, LOAD_SECONDS_MAX,
-    LOAD_SENDS_PER_S_MAX, LOAD_SETTLE_MS, LOAD_SOURCES_MAX, LOAD_STATIONS_MAX,
+    LOAD_COMMANDS_IN_FLIGHT_MAX, LOAD_COMMANDS_PER_S_MAX, LOAD_LAST_PATIENCE_MS, LOAD_ONLINE_PATIENCE_MS,
+    LOAD_SECONDS_MAX, LOAD_SENDS_PER_S_MAX, LOAD_SETTLE_MS, LOAD_SOURCES_MAX, LOAD_STATIONS_MAX,
 };
 use commander::{Commander, Outcomes};
 use counts::Counts;
@@ -164,6 +164,7 @@ pub async fn run(
     if !stop.is_cancelled() {
         sleep(Duration::from_millis(LOAD_SETTLE_MS)).await;
     }
+    street.settle(&stop).await;
     street.switch_off().await;
     let facts = report::Facts {
         stations: street.common.stations,
@@ -280,6 +281,18 @@ impl Street {
             if now_us > end_us + LOAD_ONLINE_PATIENCE_MS * 1_000 || stop.is_cancelled() {
                 return None;
             }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Waits until every send is acknowledged or known to be lost, or for so long.
+    async fn settle(&self, stop: &CancellationToken) {
+        let Counts { telemetry, events, .. } = &self.common.counts;
+        let end_us = self.common.clock.monotonic_us() + LOAD_LAST_PATIENCE_MS * 1_000;
+        while ![telemetry, events].iter().all(|sends| sends.are_accounted_for())
+            && self.common.clock.monotonic_us() < end_us
+            && !stop.is_cancelled()
+        {
             sleep(LOOK_AGAIN).await;
         }
     }

@@ -52,6 +52,12 @@ pub(super) struct Sends {
     pub(super) latency: Latencies,
 }
 
+impl Sends {
+    pub(super) fn are_accounted_for(&self) -> bool {
+        self.acknowledged.so_far() + self.lost.so_far() >= self.made.so_far()
+    }
+}
+
 impl Counts {
     pub(super) fn went_online(&self) {
         self.online.fetch_add(1, Ordering::Relaxed);
