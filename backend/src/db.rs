@@ -106,7 +106,8 @@ impl Db {
         &self.reader
     }
 
-    /// A connection that sees the books of one moment, however many queries it is used for.
+    /// A connection that sees the books of one moment, however many queries it is used for, and however long each takes:
+    /// who looks at all books needs as long as they are large.
     pub async fn snapshot(&self) -> Result<DatabaseTransaction> {
         let postgres = self.reader.get_database_backend() == DbBackend::Postgres;
         let options = TransactionOptions {
@@ -114,7 +115,11 @@ impl Db {
             access_mode: postgres.then_some(sea_orm::AccessMode::ReadOnly),
             sqlite_transaction_mode: (!postgres).then_some(SqliteTransactionMode::Deferred),
         };
-        Ok(begin_with(&self.reader, options).await?)
+        let snapshot = begin_with(&self.reader, options).await?;
+        if postgres {
+            snapshot.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+        }
+        Ok(snapshot)
     }
 
     /// Runs `work` in a transaction and answers when it is durable.

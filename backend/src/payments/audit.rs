@@ -104,12 +104,19 @@ async fn entries_balance(db: &impl ConnectionTrait, findings: &mut Vec<Finding>)
     for (id, sum) in crooked {
         findings.push(found("L1", "ledger_entries", id, format!("its postings sum to {sum} paisa")));
     }
+    // Not `NOT IN`: PostgreSQL reads all postings anew for each entry once they outgrow its memory for one sort.
+    let postings_of_entry = ledger_posting::Entity::find()
+        .select_only()
+        .expr(Expr::val(1))
+        .filter(
+            Expr::col((ledger_posting::Entity, ledger_posting::Column::EntryId))
+                .equals((ledger_entry::Entity, ledger_entry::Column::Id)),
+        )
+        .into_query();
     let bare: Vec<Uuid> = ledger_entry::Entity::find()
         .select_only()
         .column(ledger_entry::Column::Id)
-        .filter(ledger_entry::Column::Id.not_in_subquery(
-            ledger_posting::Entity::find().select_only().column(ledger_posting::Column::EntryId).into_query(),
-        ))
+        .filter(Expr::exists(postings_of_entry).not())
         .into_tuple()
         .all(db)
         .await?;

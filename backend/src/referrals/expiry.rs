@@ -7,6 +7,7 @@ use crate::limits;
 use chrono::NaiveDate;
 use entities::referral::{self, Column, ReferralEnd, ReferralStatus};
 use entities::rental::{self, RentalStatus};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Set};
 use uuid::Uuid;
 
@@ -24,18 +25,22 @@ async fn expire_some(tx: &Tx, run: &Run) -> Result<Step> {
     // A rental that began in time and is still open, or not paid yet, may still be rewarded.
     let still_riding = rental::Entity::find()
         .select_only()
-        .column(rental::Column::UserId)
+        .expr(Expr::val(1))
         .filter(rental::Column::Status.is_in([
             RentalStatus::Pending,
             RentalStatus::Active,
             RentalStatus::Overdue,
             RentalStatus::Lost,
         ]))
+        .filter(
+            Expr::col((rental::Entity, rental::Column::UserId))
+                .equals((referral::Entity, Column::ReferredUserId)),
+        )
         .into_query();
     let mut query = referral::Entity::find()
         .filter(Column::Status.eq(ReferralStatus::Pending))
         .filter(Column::SignedUpAt.lte(ended.until - limits::REFERRAL_LIFE))
-        .filter(Column::ReferredUserId.not_in_subquery(still_riding));
+        .filter(Expr::exists(still_riding).not());
     if let Some(after) = run.progress::<Uuid>()? {
         query = query.filter(Column::Id.gt(after));
     }

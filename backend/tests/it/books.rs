@@ -45,6 +45,24 @@ async fn a_refused_write_leaves_nothing_and_its_neighbours_stand() {
     }
 }
 
+/// An audit reads all books, and a rider's request must not wait for ever: only the one may take its time.
+#[tokio::test]
+async fn who_looks_at_all_books_has_the_time_it_takes() {
+    for test in TestApp::on_each_backend().await {
+        if test.backend() != "postgres" {
+            continue;
+        }
+        let asked = || Statement::from_string(DbBackend::Postgres, "SHOW statement_timeout");
+        let told = |row: Option<QueryResult>| row.unwrap().try_get_by_index::<String>(0).unwrap();
+        let snapshot = test.app.db.snapshot().await.unwrap();
+        assert_eq!(told(snapshot.query_one_raw(asked()).await.unwrap()), "0");
+        drop(snapshot);
+        for _ in 0..20 {
+            assert_eq!(told(test.app.db.read().query_one_raw(asked()).await.unwrap()), "5s");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_panic_and_a_broken_statement_end_only_their_own_write() {
     for test in TestApp::on_each_backend().await {

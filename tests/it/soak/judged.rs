@@ -210,6 +210,17 @@ fn a_station_without_power_is_not_the_crowds_fault() {
 }
 
 #[test]
+fn a_frame_that_a_station_was_made_to_repeat_is_not_the_crowds_fault() {
+    let mut logs = Logs::in_order();
+    logs.stations.insert(0, json!({ "what": "repeats", "station": STATION }));
+    let closed = json!({ "what": "closed", "reason": "peer_error", "station": STATION });
+    in_crowd(&mut logs, closed.clone());
+    assert_eq!(logs.judged(), Vec::<String>::new());
+    in_crowd(&mut logs, closed);
+    assert!(matches!(&logs.judged()[..], [one] if one.starts_with("I10")), "one repetition ends one session");
+}
+
+#[test]
 fn an_inventory_that_was_lost_with_its_session_is_not_missed() {
     let mut logs = Logs::in_order();
     let lost =

@@ -153,7 +153,9 @@ impl Nemesis {
             Self::Repeated => {
                 let kinds = [MessageType::EVENT, MessageType::CMD_RESULT, MessageType::TELEMETRY];
                 let kind = *kinds.choose(random).expect("there are kinds");
-                station(scene, random).plan(Fault::Duplicate { kind, nth: 1 });
+                let station = station(scene, random);
+                scene.write_repeats(station);
+                station.plan(Fault::Duplicate { kind, nth: 1 });
             }
         }
     }

@@ -308,6 +308,11 @@ impl Scene {
         self.log.write(&json!({ "what": "strike", "at": SystemClock::new().wall_ms(), "nemesis": nemesis }));
     }
 
+    /// Writes down that a station will say a frame twice, whenever it says the next of its kind.
+    pub(super) fn write_repeats(&self, station: &StationHandle) {
+        self.log.write(&json!({ "what": "repeats", "station": station.station_id().to_string() }));
+    }
+
     /// Writes down how long it took until everything had its end.
     pub(super) fn write_calm(&self, after: Duration) {
         self.log.write(&json!({ "what": "calm", "after_ms": after.as_millis() as u64 }));

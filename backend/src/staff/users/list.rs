@@ -168,15 +168,17 @@ fn is_called(text: &str) -> Condition {
 }
 
 fn stands(kyc: KycFilter) -> Condition {
-    let sent = user_kyc::Entity::find().select_only().column(user_kyc::Column::UserId);
+    let sent = user_kyc::Entity::find().select_only().expr(Expr::val(1)).filter(
+        Expr::col((user_kyc::Entity, user_kyc::Column::UserId)).equals((user::Entity, user::Column::Id)),
+    );
     let status = match kyc {
-        KycFilter::None => return user::Column::Id.not_in_subquery(sent.into_query()).into_condition(),
+        KycFilter::None => return Expr::exists(sent.into_query()).not().into_condition(),
         KycFilter::Pending => KycStatus::Pending,
         KycFilter::Approved => KycStatus::Approved,
         KycFilter::Rejected => KycStatus::Rejected,
     };
     let there = sent.filter(user_kyc::Column::Status.eq(status));
-    user::Column::Id.in_subquery(there.into_query()).into_condition()
+    Expr::exists(there.into_query()).into_condition()
 }
 
 /// What other tables know of the riders on a page: three questions, whatever its length.

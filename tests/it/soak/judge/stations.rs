@@ -11,6 +11,9 @@ pub(super) type Content = (String, Option<String>, Option<String>);
 /// A station and the number of its event.
 pub(super) type EventKey = (String, u64);
 
+/// Why a station's session ends when the gateway refuses a frame of it.
+const REFUSED_FRAME: &str = "peer_error";
+
 /// The stations' side.
 #[derive(Debug, Default)]
 pub(super) struct Stations {
@@ -75,6 +78,8 @@ struct Reading {
     kept: BTreeSet<u64>,
     /// The command that is acted on.
     acting: Option<String>,
+    /// Frames that it is to say twice, which ends the session of each.
+    repeats: usize,
 }
 
 impl Stations {
@@ -113,9 +118,13 @@ impl Stations {
                         crowd.unpowered.insert(station);
                     }
                 }
+                (Some("repeats"), _) => reading.repeats += 1,
                 (Some("closed"), _) => {
-                    if let Some(crowd) = stations.present_crowd() {
-                        crowd.closed.push((station, text(&line["reason"])));
+                    let reason = text(&line["reason"]);
+                    if reason == REFUSED_FRAME && reading.repeats > 0 {
+                        reading.repeats -= 1;
+                    } else if let Some(crowd) = stations.present_crowd() {
+                        crowd.closed.push((station, reason));
                     }
                 }
                 (Some("crowd"), _) => stations.meet_crowd(line),
