@@ -29,7 +29,7 @@ const AHEAD_MAX_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// Which lists of days need no writing now.
 #[derive(Default)]
-pub(super) struct KnownDays(Mutex<HashMap<(Owner, CqlDate), u64>>);
+pub(super) struct KnownDays(Mutex<HashMap<(Owner, u32), u64>>);
 
 /// Whose days.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -41,7 +41,7 @@ enum Owner {
 impl KnownDays {
     fn is_written(&self, owner: &Owner, day: CqlDate, now_us: u64) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&(owner.clone(), day)).is_some_and(|written_us| now_us < written_us + KNOWN_DAY_US)
+        known.get(&(owner.clone(), day.0)).is_some_and(|written_us| now_us < written_us + KNOWN_DAY_US)
     }
 
     fn written(&self, owner: Owner, day: CqlDate, now_us: u64) {
@@ -49,7 +49,7 @@ impl KnownDays {
         if known.len() >= KNOWN_DAYS_MAX {
             known.clear();
         }
-        known.insert((owner, day), now_us);
+        known.insert((owner, day.0), now_us);
     }
 }
 
@@ -101,22 +101,22 @@ impl Writer<'_> {
         if let Some(newest) = newest {
             writes.push(self.insert_latest(station_id, newest).boxed());
         }
-        let mut samples: BTreeMap<CqlDate, Vec<SampleRow>> = BTreeMap::new();
-        let mut banks: BTreeMap<(Vec<u8>, CqlDate), Vec<BankRow>> = BTreeMap::new();
+        let mut samples: BTreeMap<u32, Vec<SampleRow>> = BTreeMap::new();
+        let mut banks: BTreeMap<(Vec<u8>, u32), Vec<BankRow>> = BTreeMap::new();
         for stored in &stored {
             let row = SampleRow::of(station_id, stored);
-            samples.entry(row.day).or_default().push(row);
+            samples.entry(row.day.0).or_default().push(row);
             for row in BankRow::all(station_id, stored) {
-                banks.entry((row.bank.clone(), row.day)).or_default().push(row);
+                banks.entry((row.bank.clone(), row.day.0)).or_default().push(row);
             }
         }
         let statements = &self.connection.statements;
         for (day, rows) in samples {
-            writes.push(self.insert_station_day(uuid(station_id), day).boxed());
+            writes.push(self.insert_station_day(uuid(station_id), CqlDate(day)).boxed());
             writes.push(self.insert(&statements.insert_sample, rows).boxed());
         }
         for ((bank, day), rows) in banks {
-            writes.push(self.insert_bank_day(bank, day).boxed());
+            writes.push(self.insert_bank_day(bank, CqlDate(day)).boxed());
             writes.push(self.insert(&statements.insert_bank_reading, rows).boxed());
         }
         try_join_all(writes).await.map(drop)
