@@ -72,6 +72,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate => with_data(&load()?, &data_dir, async |settings, secrets| {
             node::open_backend(settings, secrets).await?;
             println!("The database is up to date.");
+            if settings.uses_cql() {
+                storage::scylla::ScyllaStore::migrate(&settings.cql).await?;
+                println!("The tables of the CQL cluster are up to date.");
+            }
             Ok(())
         })?,
         Command::Up => with_data(&load()?, &data_dir, async |settings, secrets| {

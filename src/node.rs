@@ -15,6 +15,7 @@ use protocol::clock::SystemClock;
 use protocol::crypto::MasterKey;
 use storage::TelemetryStore;
 use storage::embedded::EmbeddedStore;
+use storage::scylla::ScyllaStore;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +60,20 @@ pub(crate) async fn open_backend(settings: &Settings, secrets: &Secrets) -> anyh
     Ok(app)
 }
 
+/// The store of telemetry: files of the data directory, or a CQL cluster, which is not waited for.
+async fn open_store(
+    settings: &Settings,
+    data_dir: &Path,
+    clock: &Arc<dyn protocol::clock::Clock>,
+) -> anyhow::Result<Arc<dyn TelemetryStore>> {
+    if settings.uses_cql() {
+        let store = ScyllaStore::open(settings.cql.clone(), Arc::clone(clock));
+        return Ok(Arc::new(store.context("[cql]")?));
+    }
+    let store = EmbeddedStore::open(data_dir.join("telemetry"), settings.storage.clone(), Arc::clone(clock));
+    Ok(Arc::new(store.await.context("cannot open the telemetry store")?))
+}
+
 impl Node {
     /// Binds every port first, so that a taken one is reported before anything is touched; then starts all parts.
     pub(crate) async fn start(
@@ -86,13 +101,9 @@ impl Node {
             metrics: metrics.local_addr()?,
         };
 
-        // The telemetry store locks the data directory: a second process stops here, before it migrates anything.
+        // The embedded telemetry store locks the data directory: a second process stops here, before it migrates anything.
         let clock: Arc<dyn protocol::clock::Clock> = Arc::new(SystemClock::new());
-        let store: Arc<dyn TelemetryStore> = Arc::new(
-            EmbeddedStore::open(data_dir.join("telemetry"), settings.storage.clone(), Arc::clone(&clock))
-                .await
-                .context("cannot open the telemetry store")?,
-        );
+        let store = open_store(settings, data_dir, &clock).await?;
         let app = open_backend(settings, secrets).await?.with_log_lines(observe::lines_for_staff())?;
         let (stop_gateway, stop_rest) = (CancellationToken::new(), CancellationToken::new());
         let metrics = tokio::spawn(observe::serve_metrics(metrics, recorder, stop_rest.clone()));

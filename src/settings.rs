@@ -21,6 +21,7 @@ const ENVIRONMENT: &str = "CHAUTARI";
 pub(crate) struct Settings {
     pub(crate) gateway: gateway::config::Settings,
     pub(crate) storage: storage::embedded::Settings,
+    pub(crate) cql: storage::scylla::Settings,
     pub(crate) database: backend::config::DatabaseSettings,
     pub(crate) backend: backend::config::BackendSettings,
     pub(crate) cache: backend::config::CacheSettings,
@@ -65,6 +66,7 @@ impl Settings {
 
     fn check(&self) -> anyhow::Result<()> {
         self.gateway.check().context("[gateway]")?;
+        self.check_cql()?;
         self.payments.check().map_err(anyhow::Error::msg)?;
         self.backend.check().map_err(anyhow::Error::msg)?;
         self.cache.check().map_err(anyhow::Error::msg)?;
@@ -78,6 +80,27 @@ impl Settings {
                     "{key} = \"{address}\" would open internal calls to the network in clear text; use a loopback address"
                 );
             }
+        }
+        Ok(())
+    }
+}
+
+impl Settings {
+    /// Whether telemetry goes to a CQL cluster instead of to files of this machine.
+    pub(crate) fn uses_cql(&self) -> bool {
+        !self.cql.nodes.is_empty()
+    }
+
+    fn check_cql(&self) -> anyhow::Result<()> {
+        if !self.uses_cql() {
+            return Ok(());
+        }
+        self.cql.check().context("[cql]")?;
+        // The files of telemetry are also what keeps a second process away from the book of a data directory.
+        if self.database.url.starts_with("sqlite:") {
+            bail!(
+                "cql.nodes is set and database.url is a file of this machine; an installation with a CQL cluster keeps its book in PostgreSQL: set database.url to postgres://…"
+            );
         }
         Ok(())
     }
@@ -119,6 +142,7 @@ fn tree(file: Option<&Path>) -> anyhow::Result<Config> {
                 .try_parsing(true)
                 .list_separator(",")
                 .with_list_parse_key("backend.gateways")
+                .with_list_parse_key("cql.nodes")
                 .with_list_parse_key("backend.cors_origins")
                 .with_list_parse_key("payments.stripe.webhook_secrets"),
         )
@@ -150,7 +174,7 @@ fn hide_secrets(table: &mut toml::Table) {
 }
 
 fn is_secret(key: &str) -> bool {
-    key.contains("secret") || key.contains("token") || key == "service_account"
+    key.contains("secret") || key.contains("token") || key.contains("password") || key == "service_account"
 }
 
 fn without_password(url: &str) -> String {
@@ -185,6 +209,7 @@ mod tests {
         let settings = load("").unwrap();
         assert_eq!(format!("{:?}", settings.gateway), format!("{:?}", gateway::config::Settings::default()));
         assert_eq!(settings.storage, storage::embedded::Settings::default());
+        assert_eq!(settings.cql, storage::scylla::Settings::default());
         assert_eq!(
             format!("{:?}", settings.backend),
             format!("{:?}", backend::config::BackendSettings::default())
@@ -264,10 +289,25 @@ mod tests {
     }
 
     #[test]
+    fn a_cql_cluster_needs_usable_settings_and_postgres() {
+        let postgres = "[database]\nurl = \"postgres://me@db/chautari\"\n[cql]\nnodes = [\"db1:9042\"]\n";
+        assert!(load(postgres).unwrap().uses_cql());
+        for (text, named) in [
+            ("[cql]\nnodes = [\"db1:9042\"]".to_owned(), "database.url"),
+            (format!("{postgres}keyspace = \"a b\""), "keyspace"),
+            (format!("{postgres}retention_days = 0"), "retention_days"),
+        ] {
+            let error = format!("{:#}", load(&text).unwrap_err());
+            assert!(error.contains(named), "{error}");
+        }
+        assert!(!load("").unwrap().uses_cql());
+    }
+
+    #[test]
     fn a_secret_is_not_shown() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("chautari.toml");
-        std::fs::write(&file, "[payments.khalti]\nsecret_key = \"8gBm\"").unwrap();
+        std::fs::write(&file, "[payments.khalti]\nsecret_key = \"8gBm\"\n[cql]\npassword = \"8gBm\"").unwrap();
         let shown = show(Some(&file)).unwrap();
         assert!(shown.contains("secret_key = \"***\"") && !shown.contains("8gBm"), "{shown}");
     }

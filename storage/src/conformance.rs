@@ -10,7 +10,7 @@ mod checks;
 mod operations;
 mod samples;
 
-pub use checks::all;
+pub use checks::{all, samples_of};
 pub use operations::{Operation, compare};
 pub use samples::{bank, batch, event, numbered_batch, sample, slot, station};
 
@@ -36,4 +36,9 @@ pub trait Subject: Send + Sync {
 
     /// Rewrites stored data into their final form, where the implementation has one.
     async fn settle(&self, store: &dyn TelemetryStore);
+
+    /// Whether [`TelemetryStore::expire`] deletes; rows that carry a time to live of their own do not need it.
+    fn expires_when_asked(&self) -> bool {
+        true
+    }
 }

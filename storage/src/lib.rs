@@ -3,6 +3,7 @@
 //! One trait, [`TelemetryStore`]; implementations beside it:
 //!
 //! * [`embedded::EmbeddedStore`]: SQLite files of this machine, nothing to install.
+//! * [`scylla::ScyllaStore`]: a CQL cluster, for installations of several machines.
 //! * [`model::ModelStore`]: in memory, the meaning of the trait in the fewest lines. The other
 //!   implementations are compared with it.
 //!
@@ -21,6 +22,7 @@ pub mod embedded;
 pub mod limits;
 mod metrics;
 pub mod model;
+pub mod scylla;
 
 use async_trait::async_trait;
 use protocol::types::{BankSerial, EventNo, StationId};

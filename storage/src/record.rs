@@ -1,5 +1,6 @@
 //! What is stored, and how it is asked for.
 
+use crate::StoreError;
 use crate::limits::PAGE_ITEMS_MAX;
 use core::fmt;
 use core::num::NonZeroU64;
@@ -62,6 +63,25 @@ impl SampleBatch {
 
 /// The greatest time that is stored, Unix milliseconds: one less than the greatest end of a range.
 const TIME_MAX_MS: u64 = i64::MAX as u64 - 1;
+
+/// The word for a quality in columns that people read.
+pub(crate) fn quality_text(quality: TimeQuality) -> &'static str {
+    match quality {
+        TimeQuality::Anchored => "anchored",
+        TimeQuality::Arrival => "arrival",
+        TimeQuality::Doubtful => "doubtful",
+    }
+}
+
+/// The quality of such a word.
+pub(crate) fn quality_of_text(text: &str) -> Result<TimeQuality, StoreError> {
+    match text {
+        "anchored" => Ok(TimeQuality::Anchored),
+        "arrival" => Ok(TimeQuality::Arrival),
+        "doubtful" => Ok(TimeQuality::Doubtful),
+        _ => Err(StoreError::Corrupt),
+    }
+}
 
 /// One look of a station at itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

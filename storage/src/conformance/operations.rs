@@ -116,7 +116,9 @@ impl Pair<'_> {
             Operation::Expire { age_ms } => {
                 let before_ms = self.subject.clock().wall_ms() - age_ms;
                 self.store.expire(before_ms).await.unwrap();
-                self.model.expire(before_ms).await.unwrap();
+                if self.subject.expires_when_asked() {
+                    self.model.expire(before_ms).await.unwrap();
+                }
             }
             Operation::Reopen => {
                 self.store.close().await.unwrap();

@@ -2,7 +2,7 @@
 
 use super::rows::in_parts;
 use super::{stations, store_error};
-use crate::record::TimeQuality;
+use crate::record::{quality_of_text, quality_text};
 use crate::{EventRecord, StoreError};
 use protocol::types::{Epoch, EventNo, StationId};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -25,7 +25,7 @@ pub(super) async fn insert(
                 .bind(event.event_no.0 as i64)
                 .bind(event.epoch.0 as i64)
                 .bind(event.happened_at_ms as i64)
-                .bind(text_of(event.time_quality))
+                .bind(quality_text(event.time_quality))
                 .bind(event.received_at_ms as i64)
                 .bind(body.map_err(|error| sqlx::Error::Encode(Box::new(error)))?);
         }
@@ -61,25 +61,8 @@ pub(super) fn of_row(station_id: StationId, row: &SqliteRow) -> Result<EventReco
         epoch: Epoch(number("epoch")? as u64),
         event_no: EventNo(number("event_no")? as u64),
         happened_at_ms: number("happened_at_ms")? as u64,
-        time_quality: quality_of(text("time_quality")?)?,
+        time_quality: quality_of_text(text("time_quality")?)?,
         received_at_ms: number("received_at_ms")? as u64,
         body: serde_json::from_str(text("body")?).map_err(|_| StoreError::Corrupt)?,
     })
-}
-
-fn text_of(quality: TimeQuality) -> &'static str {
-    match quality {
-        TimeQuality::Anchored => "anchored",
-        TimeQuality::Arrival => "arrival",
-        TimeQuality::Doubtful => "doubtful",
-    }
-}
-
-fn quality_of(text: &str) -> Result<TimeQuality, StoreError> {
-    match text {
-        "anchored" => Ok(TimeQuality::Anchored),
-        "arrival" => Ok(TimeQuality::Arrival),
-        "doubtful" => Ok(TimeQuality::Doubtful),
-        _ => Err(StoreError::Corrupt),
-    }
 }

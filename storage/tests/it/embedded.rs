@@ -81,7 +81,7 @@ async fn the_embedded_store_passes_the_suite_without_upkeep() {
     conformance::all(&subject).await;
 }
 
-fn operation() -> impl Strategy<Value = Operation> {
+pub(crate) fn operation() -> impl Strategy<Value = Operation> {
     let batch = (0..4u8, 1..3u8, 0..12u8, prop::bool::weighted(0.1));
     let limit = 1..9usize;
     prop_oneof![
