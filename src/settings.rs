@@ -307,7 +307,8 @@ mod tests {
     fn a_secret_is_not_shown() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("chautari.toml");
-        std::fs::write(&file, "[payments.khalti]\nsecret_key = \"8gBm\"\n[cql]\npassword = \"8gBm\"").unwrap();
+        std::fs::write(&file, "[payments.khalti]\nsecret_key = \"8gBm\"\n[cql]\npassword = \"8gBm\"")
+            .unwrap();
         let shown = show(Some(&file)).unwrap();
         assert!(shown.contains("secret_key = \"***\"") && !shown.contains("8gBm"), "{shown}");
     }

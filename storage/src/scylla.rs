@@ -25,8 +25,8 @@ mod writing;
 pub use settings::{InvalidSettings, Settings};
 
 use crate::{
-    BankPosition, BankReading, EventRecord, LatestSample, Page, Paged, Resolution, SampleBatch, SamplePosition, StoreError,
-    StoreHealth, StoredSample, TelemetryStore, TimeRange, metrics,
+    BankPosition, BankReading, EventRecord, LatestSample, Page, Paged, Resolution, SampleBatch,
+    SamplePosition, StoreError, StoreHealth, StoredSample, TelemetryStore, TimeRange, metrics,
 };
 use async_trait::async_trait;
 use connection::Connection;

@@ -5,7 +5,10 @@ use backend::db::Tx;
 use backend::error::{Error, RequestRefusal, Result};
 use entities::app_config::{self, ConfigDataType};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, Set};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, QueryResult, Set,
+    Statement,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 

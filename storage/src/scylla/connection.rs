@@ -8,8 +8,8 @@ use ::scylla::client::execution_profile::ExecutionProfile;
 use ::scylla::client::session::Session;
 use ::scylla::client::session_builder::SessionBuilder;
 use ::scylla::errors::{
-    DbError, ExecutionError, NewSessionError, NextPageError, PagerExecutionError, PrepareError, RequestAttemptError,
-    RequestError,
+    DbError, ExecutionError, NewSessionError, NextPageError, PagerExecutionError, PrepareError,
+    RequestAttemptError, RequestError,
 };
 use ::scylla::policies::load_balancing::DefaultPolicy;
 use ::scylla::statement::{Consistency, SerialConsistency};

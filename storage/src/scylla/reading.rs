@@ -4,8 +4,8 @@ use super::connection::{Connection, pager_error, store_error};
 use super::rows::{BankRow, EventRow, SampleValue, day_of, timestamp, uuid};
 use crate::limits::PAGE_ITEMS_MAX;
 use crate::{
-    BankPosition, BankReading, EventRecord, LatestSample, Page, Paged, Resolution, SamplePosition, StoreError,
-    StoredSample, TimeRange,
+    BankPosition, BankReading, EventRecord, LatestSample, Page, Paged, Resolution, SamplePosition,
+    StoreError, StoredSample, TimeRange,
 };
 use ::scylla::deserialize::row::DeserializeRow;
 use ::scylla::serialize::row::SerializeRow;
@@ -77,16 +77,17 @@ pub(super) async fn bank_life(
     let days = days(connection, &statements.bank_days, bank.0.to_vec(), from, to).await?;
     let mut found: Vec<BankReading> = Vec::new();
     for day in days {
-        let (at, station, boot_no, sample_no, slot) = match page.after.filter(|after| after.at_ms >= range.from_ms) {
-            Some(after) => (
-                timestamp(after.at_ms),
-                after.station_id.0.to_vec(),
-                i64::from(after.boot_no),
-                i64::from(after.sample_no),
-                i32::from(after.slot),
-            ),
-            None => (before(from), vec![0xFF; 16], i64::MAX, i64::MAX, i32::MAX),
-        };
+        let (at, station, boot_no, sample_no, slot) =
+            match page.after.filter(|after| after.at_ms >= range.from_ms) {
+                Some(after) => (
+                    timestamp(after.at_ms),
+                    after.station_id.0.to_vec(),
+                    i64::from(after.boot_no),
+                    i64::from(after.sample_no),
+                    i32::from(after.slot),
+                ),
+                None => (before(from), vec![0xFF; 16], i64::MAX, i64::MAX, i32::MAX),
+            };
         let values = (bank.0.to_vec(), day, at, station, boot_no, sample_no, slot, timestamp(to));
         let pager = connection.session.execute_iter(statements.bank_readings.clone(), values).await;
         let pager = pager.map_err(|error| pager_error(&error))?;

@@ -26,7 +26,11 @@ fn keyspace(settings: &Settings) -> String {
     let copies: Vec<String> = if settings.replication.is_empty() {
         vec![format!("'replication_factor': {}", settings.replication_factor)]
     } else {
-        settings.replication.iter().map(|(data_center, copies)| format!("'{data_center}': {copies}")).collect()
+        settings
+            .replication
+            .iter()
+            .map(|(data_center, copies)| format!("'{data_center}': {copies}"))
+            .collect()
     };
     format!(
         "CREATE KEYSPACE IF NOT EXISTS \"{}\" WITH replication = {{'class': 'NetworkTopologyStrategy', {}}}",
@@ -62,8 +66,9 @@ mod tests {
     fn every_table_forgets_in_fewer_than_fifty_windows() {
         for retention_days in [1, 7, 45, 46, 90, 365, 3_650] {
             let settings = Settings { retention_days, ..Settings::default() };
-            let tables: Vec<_> =
-                statements(&settings).filter(|it| it.starts_with("CREATE TABLE") && !it.contains(" latest ")).collect();
+            let tables: Vec<_> = statements(&settings)
+                .filter(|it| it.starts_with("CREATE TABLE") && !it.contains(" latest "))
+                .collect();
             assert_eq!(tables.len(), 6);
             let window_days = retention_days.div_ceil(WINDOWS_MAX);
             for table in tables {

@@ -52,7 +52,9 @@ impl Default for Settings {
 
 impl core::fmt::Debug for Settings {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self { nodes, keyspace, replication, replication_factor, local_datacenter, retention_days, .. } = self;
+        let Self {
+            nodes, keyspace, replication, replication_factor, local_datacenter, retention_days, ..
+        } = self;
         f.debug_struct("Settings")
             .field("nodes", nodes)
             .field("keyspace", keyspace)
@@ -77,18 +79,26 @@ impl Settings {
     /// Whether every value can be used; asks nothing of the cluster.
     pub fn check(&self) -> Result<(), InvalidSettings> {
         let named = |name: &str| {
-            (1..=48).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            (1..=48).contains(&name.len())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         };
         // These go into the text of a statement: nothing but a name may pass.
         let data_center = |name: &str| {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
         };
         let checks = [
             (!self.nodes.is_empty(), "nodes is empty: name at least one node of the cluster, \"host:port\""),
             (named(&self.keyspace), "keyspace must be 1 to 48 letters, digits or _"),
-            (self.replication.keys().all(|name| data_center(name)), "replication names a data centre by letters, digits, _ - ."),
+            (
+                self.replication.keys().all(|name| data_center(name)),
+                "replication names a data centre by letters, digits, _ - .",
+            ),
             ((1..=9).contains(&self.replication_factor), "replication_factor must be 1 to 9"),
-            (self.replication.values().all(|copies| (1..=9).contains(copies)), "replication must be 1 to 9 in each data centre"),
+            (
+                self.replication.values().all(|copies| (1..=9).contains(copies)),
+                "replication must be 1 to 9 in each data centre",
+            ),
             ((1..=3_650).contains(&self.retention_days), "retention_days must be 1 to 3650"),
             (self.write_timeout_ms >= 100, "write_timeout_ms must be at least 100"),
             (self.read_timeout_ms >= 100, "read_timeout_ms must be at least 100"),
@@ -110,7 +120,10 @@ mod tests {
         let valid = Settings { nodes: vec!["127.0.0.1:9042".to_owned()], ..Settings::default() };
         assert_eq!(valid.check(), Ok(()));
         for keyspace in ["", "a b", "x; DROP KEYSPACE y", "über"] {
-            assert!(Settings { keyspace: keyspace.to_owned(), ..valid.clone() }.check().is_err(), "{keyspace}");
+            assert!(
+                Settings { keyspace: keyspace.to_owned(), ..valid.clone() }.check().is_err(),
+                "{keyspace}"
+            );
         }
         let replication = BTreeMap::from([("dc'1".to_owned(), 3)]);
         assert!(Settings { replication, ..valid.clone() }.check().is_err());

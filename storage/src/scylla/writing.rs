@@ -70,7 +70,18 @@ pub(super) async fn append(
     batches: Vec<SampleBatch>,
 ) -> Result<(), StoreError> {
     let writer = Writer { connection, in_flight, days, now_us: clock.monotonic_us() };
-    try_join_all(batches.into_iter().map(|batch| writer.append(batch))).await.map(drop)
+    let mut by_station: BTreeMap<StationId, Vec<SampleBatch>> = BTreeMap::new();
+    for batch in batches {
+        by_station.entry(batch.station_id).or_default().push(batch);
+    }
+    // One after the other of each station: two claims at a time in one partition would only keep each other waiting.
+    let stations = by_station.into_values().map(async |batches| {
+        for batch in batches {
+            writer.append(batch).await?;
+        }
+        Ok(())
+    });
+    try_join_all(stations).await.map(drop)
 }
 
 /// Stores events; the first copy of each stays.
@@ -138,20 +149,22 @@ impl Writer<'_> {
         let times: Vec<TimeValue> = batch.samples.iter().map(TimeValue::of).collect();
         let values = (key.0, key.1, key.2, key.3, times);
         let session = &self.connection.session;
-        let claim = session
-            .execute_unpaged(&statements.claim_batch, values)
-            .map_err(|error| store_error(&error));
+        let claim =
+            session.execute_unpaged(&statements.claim_batch, values).map_err(|error| store_error(&error));
         let answer = self.in_flight.run(claim).await?;
         let answer = answer.into_rows_result().map_err(|_| StoreError::Corrupt)?;
         // The first column is `[applied]`; which others follow differs between the servers.
         let row: Row = answer.first_row().map_err(|_| StoreError::Corrupt)?;
-        let applied = row.columns.first().and_then(Option::as_ref).and_then(::scylla::value::CqlValue::as_boolean);
+        let applied =
+            row.columns.first().and_then(Option::as_ref).and_then(::scylla::value::CqlValue::as_boolean);
         if applied.ok_or(StoreError::Corrupt)? {
             return Ok(());
         }
-        let known = session.execute_unpaged(&statements.known_batch, key).map_err(|error| store_error(&error));
+        let known =
+            session.execute_unpaged(&statements.known_batch, key).map_err(|error| store_error(&error));
         let known = self.in_flight.run(known).await?.into_rows_result().map_err(|_| StoreError::Corrupt)?;
-        let Some((times,)) = known.maybe_first_row::<(Vec<TimeValue>,)>().map_err(|_| StoreError::Corrupt)? else {
+        let Some((times,)) = known.maybe_first_row::<(Vec<TimeValue>,)>().map_err(|_| StoreError::Corrupt)?
+        else {
             // It has expired in between: the next try claims it.
             return Err(StoreError::Timeout);
         };
@@ -173,7 +186,8 @@ impl Writer<'_> {
 
     async fn insert_station_day(&self, station: Uuid, day: CqlDate) -> Result<(), StoreError> {
         let statement = &self.connection.statements.insert_station_day;
-        self.insert_day(Owner::Station(station), day, execute(self.connection, statement, (station, day))).await
+        self.insert_day(Owner::Station(station), day, execute(self.connection, statement, (station, day)))
+            .await
     }
 
     async fn insert_bank_day(&self, bank: Vec<u8>, day: CqlDate) -> Result<(), StoreError> {
@@ -197,7 +211,11 @@ impl Writer<'_> {
     }
 
     /// Writes rows of one partition.
-    async fn insert<R: SerializeRow>(&self, statement: &PreparedStatement, rows: Vec<R>) -> Result<(), StoreError> {
+    async fn insert<R: SerializeRow>(
+        &self,
+        statement: &PreparedStatement,
+        rows: Vec<R>,
+    ) -> Result<(), StoreError> {
         let parts = rows.chunks(BATCH_ROWS).map(|rows| {
             let mut batch = Batch::new(BatchType::Unlogged);
             batch.set_is_idempotent(true);

@@ -4,9 +4,7 @@
 
 use crate::embedded::operation;
 use async_trait::async_trait;
-use chautari_storage::conformance::{
-    self, START_MS, Subject, event, numbered_batch, samples_of, station,
-};
+use chautari_storage::conformance::{self, START_MS, Subject, event, numbered_batch, samples_of, station};
 use chautari_storage::scylla::{ScyllaStore, Settings};
 use chautari_storage::{StoreError, TelemetryStore};
 use proptest::prelude::*;
@@ -112,7 +110,8 @@ async fn a_resend_that_another_gateway_places_beside_the_first_makes_no_second_r
     }
     let stored = samples_of(&*one, 1).await;
     let times: Vec<_> = stored.iter().map(|stored| stored.sample.at_ms).collect();
-    let of = |batch: &chautari_storage::SampleBatch| batch.samples.iter().map(|it| it.at_ms).collect::<Vec<_>>();
+    let of =
+        |batch: &chautari_storage::SampleBatch| batch.samples.iter().map(|it| it.at_ms).collect::<Vec<_>>();
     assert!(times == of(&first) || times == of(&moved), "one copy whole, not a mixture: {times:?}");
     assert_eq!(samples_of(&*other, 1).await, stored);
     let latest = one.latest(&[station(1)]).await.unwrap();
@@ -170,12 +169,19 @@ async fn an_append_that_was_given_up_may_be_repeated() {
     let settings = Settings { write_timeout_ms: 100, ..cluster.settings.clone() };
     let hasty = ScyllaStore::open(settings, cluster.clock.clone()).unwrap();
     hasty.wait_until_connected(PATIENCE).await.unwrap();
-    let batches: Vec<_> = (0..200).map(|turn| numbered_batch(3, 1, turn * 3, 3)).collect();
+    let batches: Vec<_> = (0..40).map(|turn| numbered_batch(3, 1, turn * 3, 3)).collect();
     for _ in 0..3 {
         let outcome = hasty.append(batches.clone()).await;
         assert!(matches!(outcome, Ok(()) | Err(StoreError::Timeout)), "{outcome:?}");
     }
+    // A busy server may need more than one try of the patient one, too.
+    for _ in 0..20 {
+        match patient.append(batches.clone()).await {
+            Ok(()) => break,
+            Err(error) => assert_eq!(error, StoreError::Timeout),
+        }
+    }
     patient.append(batches).await.unwrap();
     let numbers: Vec<_> = samples_of(&*patient, 3).await.iter().map(|stored| stored.sample_no).collect();
-    assert_eq!(numbers, (0..600).collect::<Vec<_>>());
+    assert_eq!(numbers, (0..120).collect::<Vec<_>>());
 }
