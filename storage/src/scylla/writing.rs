@@ -3,7 +3,7 @@
 use super::connection::{Connection, store_error};
 use super::in_flight::InFlight;
 use super::rows::{BankRow, EventRow, SampleRow, SampleValue, TimeValue, timestamp, uuid};
-use crate::{EventRecord, Sample, SampleBatch, StoreError, StoredSample};
+use crate::{EventRecord, SampleBatch, StoreError, StoredSample};
 use ::scylla::serialize::row::SerializeRow;
 use ::scylla::statement::batch::{Batch, BatchType};
 use ::scylla::statement::prepared::PreparedStatement;
@@ -170,8 +170,7 @@ impl Writer<'_> {
         };
         // A station cuts a batch once; what is beyond the first copy was never part of it.
         batch.samples.truncate(times.len());
-        let placed = batch.samples.iter_mut().zip(times);
-        placed.map(|(sample, time): (&mut Sample, TimeValue)| time.overwrite(sample)).collect()
+        batch.samples.iter_mut().zip(times).try_for_each(|(sample, time)| time.overwrite(sample))
     }
 
     async fn insert_latest(&self, station_id: StationId, newest: &StoredSample) -> Result<(), StoreError> {
